@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+# make          build/bittern                make check    unit tests, no root (SAN=1: ASan and UBSan)
+# make run      build and watch this host    make test     install what tests need, run everything
+# make lint     format, includes, warnings   make bench    what bittern costs, as a table
+# V=1 shows the commands. All that is made is under build/.
+
+SAN ?=
+B := build$(if $(SAN),/san)
+Q := $(if $(V),,@)
+CC ?= gcc
+CLANG ?= clang-16
+CLANG_FORMAT ?= clang-format-16
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BPF_INCLUDES = -Ivmlinux -Ibpf -I/usr/include/$(shell $(CC) -print-multiarch)
+
+CFLAGS += -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -I$(B) \
+	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+comma := ,
+BPF_CFLAGS = -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wno-unused-parameter \
+	-Wpadded-bitfield -MMD -MP $(BPF_INCLUDES)
+LDLIBS = -Wl,-Bstatic -lbpf -lelf -lz -lmicrohttpd -ljansson -luuid -Wl,-Bdynamic -lm -lpthread
+
+SOURCES := $(wildcard agent/*.c exporters/*.c)
+OBJECTS := $(SOURCES:%.c=$(B)/%.o)
+ROOMS := $(filter-out $(B)/agent/main.o,$(OBJECTS))
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+BPF_OBJECTS := $(patsubst bpf/%.c,$(B)/%.o,$(wildcard bpf/*.bpf.c))
+FORMATTED := $(wildcard agent/*.[ch] exporters/*.[ch] tests/*.[ch] bpf/*.[ch])
+
+BUILD_PACKAGES := gcc make pkg-config clang-16 llvm-16 libc6-dev libelf-dev zlib1g-dev libmicrohttpd-dev \
+	libjansson-dev uuid-dev
+BACKPORTS := libbpf-dev bpftool
+TEST_PACKAGES := libcmocka-dev clang-format-16
+
+all: $(B)/bittern
+
+$(B)/bittern: $(OBJECTS)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/%.o: %.c | packages-build
+	@echo "  CC      $<"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+$(B)/agent/capture.o: $(B)/bittern.skel.h
+
+$(B)/%.bpf.o: bpf/%.bpf.c | packages-build
+	@echo "  BPF     $<"
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(B)/bittern.skel.h: $(BPF_OBJECTS)
+	@echo "  SKEL    $@"
+	$(Q)$(BPFTOOL) gen object $(B)/bittern.bpf.o $^
+	$(Q)$(BPFTOOL) gen skeleton $(B)/bittern.bpf.o name bittern > $@.tmp && mv $@.tmp $@
+
+$(B)/tests/%: tests/%.c $(ROOMS) | packages-test
+	@echo "  TEST    $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ROOMS) -lcmocka $(LDLIBS) -lutil
+
+check: $(TESTS)
+	$(Q)for test in $(TESTS); do $$test || exit 1; done
+
+run: all
+	$(SUDO) $(B)/bittern --console
+
+test: all check
+	$(Q)tests/run.sh
+
+bench: all
+	$(Q)tests/bench/run.sh
+
+lint: | packages-test
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+	$(Q)tests/lint.sh
+
+# Missing packages are installed; with everything in place no network is used.
+define install
+	@missing=$$(for p in $(1) $(2); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
+		grep -q 'ok installed' || echo $$p; done); \
+	[ -z "$$missing" ] || deploy/install-packages.sh "$(2)" $$missing
+endef
+
+packages-build:
+	$(call install,$(BUILD_PACKAGES),$(BACKPORTS))
+packages-test: packages-build
+	$(call install,$(TEST_PACKAGES),)
+
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(TESTS:%=%.d) $(BPF_OBJECTS:.o=.d)
+.PHONY: all check run test bench lint clean packages-build packages-test

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capture.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bittern.skel.h"
+#include "log.h"
+
+struct capture {
+	struct bittern *skeleton;
+	struct ring_buffer *ring;
+	int cpu_count;
+	int drained;
+	void (*record)(void *context, const void *bytes, size_t size);
+	void *context;
+};
+
+static int libbpf_log(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char line[1024];
+
+	(void)level;
+	if (log_level < LOG_LEVEL_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), format, arguments);
+	log_debug("%s", line);
+	return 0;
+}
+
+/* Stops the ring's own loop after CAPTURE_DRAIN_MAX records; the one at hand counts as read. */
+static int take_record(void *context, void *bytes, size_t size)
+{
+	struct capture *c = context;
+
+	c->record(c->context, bytes, size);
+	return ++c->drained >= CAPTURE_DRAIN_MAX ? -ECANCELED : 0;
+}
+
+static const char *advice(int error)
+{
+	switch (-error) {
+	case EPERM:
+	case EACCES:
+		return "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
+	case ENOMEM:
+		return "memory for BPF maps is limited: see the cgroup's limit, or use a smaller --ring-size";
+	default:
+		return "see bittern check, and --log-level debug";
+	}
+}
+
+static int explain(char *why, size_t why_len, const char *stage, int error)
+{
+	snprintf(why, why_len, "%s: %s; %s", stage, strerror(-error), advice(error));
+	return error;
+}
+
+int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_len)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+	int error;
+
+	if (!c)
+		return explain(why, why_len, "memory", -ENOMEM);
+	libbpf_set_print(libbpf_log);
+	c->cpu_count = libbpf_num_possible_cpus();
+	c->skeleton = bittern__open();
+	error = c->skeleton ? 0 : -errno;
+	if (!error)
+		error = bpf_map__set_max_entries(c->skeleton->maps.records, ring_bytes);
+	if (!error) /* attached at each listing, to the map */
+		bpf_program__set_autoattach(c->skeleton->progs.socket_list, false);
+	if (!error)
+		error = bittern__load(c->skeleton);
+	if (error) {
+		capture_close(c);
+		return explain(why, why_len, "cannot load the BPF programs", error);
+	}
+	c->ring = ring_buffer__new(bpf_map__fd(c->skeleton->maps.records), take_record, c, NULL);
+	if (!c->ring) {
+		error = -errno;
+		capture_close(c);
+		return explain(why, why_len, "cannot map the ring buffer", error);
+	}
+	*out = c;
+	return 0;
+}
+
+int capture_attach(struct capture *c, char *why, size_t why_len)
+{
+	int error = bittern__attach(c->skeleton);
+
+	return error ? explain(why, why_len, "cannot attach the BPF programs", error) : 0;
+}
+
+int capture_fd(const struct capture *c)
+{
+	return ring_buffer__epoll_fd(c->ring);
+}
+
+int capture_drain(struct capture *c, void (*record)(void *context, const void *bytes, size_t size),
+		  void *context)
+{
+	c->record = record;
+	c->context = context;
+	c->drained = 0;
+	ring_buffer__consume(c->ring);
+	return c->drained;
+}
+
+void capture_set_wanted(struct capture *c, pid_t pid, bool wanted)
+{
+	int map = bpf_map__fd(c->skeleton->maps.unwanted_processes);
+	__u32 key = pid;
+	__u8 one = 1;
+
+	/* A full map only means that the process's sockets are looked at in vain. */
+	if (wanted)
+		bpf_map_delete_elem(map, &key);
+	else
+		bpf_map_update_elem(map, &key, &one, BPF_ANY);
+}
+
+int capture_list_unix(struct capture *c,
+		      void (*socket)(void *context, const struct connection_state *state),
+		      void *context)
+{
+	union bpf_iter_link_info info = {.map.map_fd = bpf_map__fd(c->skeleton->maps.connections)};
+	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_link *link = bpf_program__attach_iter(c->skeleton->progs.socket_list, &options);
+	struct connection_state states[64];
+	ssize_t n;
+	int fd, i;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0) {
+		bpf_link__destroy(link);
+		return fd;
+	}
+	while ((n = read(fd, states, sizeof(states))) > 0) {
+		for (i = 0; i < (int)(n / (ssize_t)sizeof(states[0])); i++)
+			socket(context, &states[i]);
+	}
+	close(fd);
+	bpf_link__destroy(link);
+	return n < 0 ? -EIO : 0;
+}
+
+size_t capture_ring_used(const struct capture *c)
+{
+	return ring__avail_data_size(ring_buffer__ring(c->ring, 0));
+}
+
+static uint64_t sum(const __u64 *values, int count)
+{
+	uint64_t total = 0;
+
+	while (count-- > 0)
+		total += values[count];
+	return total;
+}
+
+void capture_lost_requests(struct capture *c, void (*lost)(void *context, pid_t pid, uint64_t count),
+			   void *context)
+{
+	int map = bpf_map__fd(c->skeleton->maps.lost_requests);
+	__u32 key, *previous = NULL;
+	__u64 values[c->cpu_count];
+
+	while (!bpf_map_get_next_key(map, previous, &key)) {
+		if (!bpf_map_lookup_elem(map, &key, values))
+			lost(context, key, sum(values, c->cpu_count));
+		previous = &key;
+	}
+}
+
+struct capture_stats capture_stats(struct capture *c)
+{
+	struct capture_stats stats = {0};
+	struct ring *ring = ring_buffer__ring(c->ring, 0);
+	int map = bpf_map__fd(c->skeleton->maps.losses);
+	__u64 values[c->cpu_count];
+	struct bpf_program *program;
+	__u32 cause;
+
+	for (cause = 0; cause < LOSS_COUNT; cause++) {
+		if (!bpf_map_lookup_elem(map, &cause, values))
+			stats.losses[cause] = sum(values, c->cpu_count);
+	}
+	bpf_object__for_each_program(program, c->skeleton->obj) {
+		struct bpf_prog_info info = {0};
+		__u32 len = sizeof(info);
+
+		if (!bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &len))
+			stats.skipped_runs += info.recursion_misses;
+	}
+	stats.ring_bytes = ring__size(ring);
+	return stats;
+}
+
+void capture_close(struct capture *c)
+{
+	if (!c)
+		return;
+	ring_buffer__free(c->ring);
+	bittern__destroy(c->skeleton);
+	free(c);
+}

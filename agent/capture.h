@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* capture - loads and attaches the kernel side, and reads its ring.
+ *
+ * Everything it puts into the kernel hangs on its file descriptors: when the process ends, however it ends,
+ * nothing is left behind. Loop thread only. */
+#ifndef BITTERN_CAPTURE_H
+#define BITTERN_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../bpf/record.h"
+
+#define CAPTURE_DRAIN_MAX 65536 /* records at once, so that other work gets its turn */
+
+struct capture;
+
+/* Loads the programs; nothing is seen before capture_attach(). ring_bytes: a power of two, a multiple of the
+ * page size. 0 and *out, to be closed; -errno with a line in why (which stage failed, and what to do). */
+int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_len);
+int capture_attach(struct capture *c, char *why, size_t why_len);
+/* Readable when the ring wants to be drained before its time. */
+int capture_fd(const struct capture *c);
+/* Gives up to CAPTURE_DRAIN_MAX records, oldest first; their number. A record is valid during its call. */
+int capture_drain(struct capture *c, void (*record)(void *context, const void *bytes, size_t size),
+		  void *context);
+void capture_set_wanted(struct capture *c, pid_t pid, bool wanted);
+/* Lists the unix sockets with HTTP. 0 or -errno. */
+int capture_list_unix(struct capture *c,
+		      void (*socket)(void *context, const struct connection_state *state),
+		      void *context);
+/* Requests whose record found the ring full, by process, since the start. */
+void capture_lost_requests(struct capture *c, void (*lost)(void *context, pid_t pid, uint64_t count),
+			   void *context);
+
+/* Bytes that wait in the ring. */
+size_t capture_ring_used(const struct capture *c);
+
+struct capture_stats {
+	uint64_t losses[LOSS_COUNT];
+	uint64_t skipped_runs; /* recursion_misses of all programs */
+	size_t ring_bytes;
+};
+struct capture_stats capture_stats(struct capture *c);
+void capture_close(struct capture *c); /* NULL is fine */
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "capture.h"
+#include "kernel.h"
+#include "services.h"
+
+/* linux/capability.h */
+static const struct {
+	const char *name;
+	int number;
+	const char *purpose;
+} capabilities[] = {
+	{"CAP_BPF", 39, "load BPF programs"},
+	{"CAP_PERFMON", 38, "attach them to the kernel's tracepoints"},
+	{"CAP_SYS_PTRACE", 19, "read exe, environ and cwd of other users' processes"},
+	{"CAP_DAC_READ_SEARCH", 2, "read their package.json"},
+};
+
+static const char *yes(bool value)
+{
+	return value ? "yes" : "no";
+}
+
+static uint64_t effective_capabilities(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long value = 0;
+	char line[256];
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "CapEff: %llx", &value) == 1)
+			break;
+	}
+	fclose(file);
+	return value;
+}
+
+static void read_line(const char *path, char *out, size_t len)
+{
+	FILE *file = fopen(path, "re");
+
+	snprintf(out, len, "unknown");
+	if (!file)
+		return;
+	if (!fgets(out, len, file))
+		snprintf(out, len, "unknown");
+	out[strcspn(out, "\n")] = '\0';
+	fclose(file);
+}
+
+static void print_kernel(const struct kernel *kernel)
+{
+	struct utsname name;
+	int i;
+
+	uname(&name);
+	printf("kernel                         %s %s (%s)\n", name.sysname, name.release, name.machine);
+	printf("BTF (/sys/kernel/btf)          %s\n", yes(kernel->has_btf));
+	for (i = 0; i < HOOK_COUNT; i++)
+		printf("  %-29s%s\n", kernel_hook_name(i), kernel->has_hook[i] ? "available" : "missing");
+	printf("bpf_task_pt_regs               %s\n", yes(kernel->has_pt_regs_helper));
+	printf("variant                        %s\n", kernel_variant_name(kernel->variant));
+}
+
+static void print_limits(void)
+{
+	uint64_t effective = effective_capabilities();
+	char line[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++)
+		printf("%-31s%-4sto %s\n", capabilities[i].name,
+		       yes(effective >> capabilities[i].number & 1), capabilities[i].purpose);
+	read_line("/proc/sys/kernel/unprivileged_bpf_disabled", line, sizeof(line));
+	printf("unprivileged_bpf_disabled      %s\n", line);
+	read_line("/proc/sys/net/core/bpf_jit_enable", line, sizeof(line));
+	printf("bpf_jit_enable                 %s%s\n", line, line[0] == '0' ? " (slow: set it to 1)" : "");
+	read_line("/sys/kernel/security/lockdown", line, sizeof(line));
+	printf("lockdown                       %s\n", line);
+}
+
+static void ignore_wanted(void *context, pid_t pid, bool wanted)
+{
+	(void)context;
+	(void)pid;
+	(void)wanted;
+}
+
+static void ignore_closed(void *context, const struct service *service)
+{
+	(void)context;
+	(void)service;
+}
+
+static void print_runtimes(const struct options *options)
+{
+	struct services_config config = {
+		.proc_path = "/proc",
+		.host_id = "",
+		.max_routes = 1,
+		.want_runtime = {[RUNTIME_PYTHON] = true, [RUNTIME_NODEJS] = true},
+		.matches = options->matches,
+		.match_count = options->match_count,
+		.set_wanted = ignore_wanted,
+		.closed = ignore_closed,
+	};
+	size_t counts[RUNTIME_COUNT] = {0};
+	struct services *services;
+
+	if (services_open(&services, &config))
+		return;
+	services_scan(services, 0);
+	services_count_runtimes(services, counts);
+	printf("Python processes               %zu\n", counts[RUNTIME_PYTHON]);
+	printf("Node.js processes              %zu\n", counts[RUNTIME_NODEJS]);
+	services_close(services);
+}
+
+int check_run(const struct options *options)
+{
+	struct kernel kernel;
+	struct capture *capture = NULL;
+	char why[256] = "";
+	int error;
+
+	kernel_probe(&kernel);
+	print_kernel(&kernel);
+	print_limits();
+	print_runtimes(options);
+	if (kernel.variant == KERNEL_NONE) {
+		printf("verdict                        bittern cannot run here: the kernel has not all hooks "
+		       "(it takes Linux 6.3 or later with BTF)\n");
+		return 1;
+	}
+	error = capture_open(&capture, options->ring_bytes, why, sizeof(why));
+	if (!error)
+		error = capture_attach(capture, why, sizeof(why));
+	capture_close(capture);
+	if (error) {
+		printf("verdict                        bittern cannot run here: %s\n", why);
+		return 1;
+	}
+	printf("verdict                        bittern can run here\n");
+	return 0;
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BUCKETS_FIRST 1024
+#define EVICT_LOOK_MAX 64 /* connections looked at for an idle one */
+
+static void list_init(struct link_pair *list)
+{
+	list->previous = list->next = list;
+}
+
+static void list_add_last(struct link_pair *list, struct link_pair *item)
+{
+	item->previous = list->previous;
+	item->next = list;
+	list->previous->next = item;
+	list->previous = item;
+}
+
+static void list_remove(struct link_pair *item)
+{
+	item->previous->next = item->next;
+	item->next->previous = item->previous;
+	item->next = item->previous = NULL;
+}
+
+int connections_open(struct connections *t, size_t max_count)
+{
+	pool_init(&t->pool, sizeof(struct connection), max_count);
+	list_init(&t->by_activity);
+	list_init(&t->unsettled);
+	t->unix_count = 0;
+	t->evicted = 0;
+	t->bucket_count = BUCKETS_FIRST;
+	t->buckets = calloc(t->bucket_count, sizeof(struct connection *));
+	return t->buckets ? 0 : -ENOMEM;
+}
+
+/* Socket cookies count up; their low bits tell them apart, but each CPU takes its own range. */
+static size_t bucket_of(const struct connections *t, uint64_t cookie)
+{
+	return (cookie * 0x9e3779b97f4a7c15ull >> 32) & (t->bucket_count - 1);
+}
+
+struct connection *connections_find(const struct connections *t, uint64_t cookie)
+{
+	struct connection *c = t->buckets[bucket_of(t, cookie)];
+
+	while (c && c->cookie != cookie)
+		c = c->hash_next;
+	return c;
+}
+
+/* Twice the buckets; without memory the chains just grow longer. */
+static void grow(struct connections *t)
+{
+	struct connection **buckets = calloc(t->bucket_count * 2, sizeof(*buckets));
+	struct connection **old = t->buckets, *c, *next;
+	size_t i, old_count = t->bucket_count;
+
+	if (!buckets)
+		return;
+	t->buckets = buckets;
+	t->bucket_count *= 2;
+	for (i = 0; i < old_count; i++) {
+		for (c = old[i]; c; c = next) {
+			struct connection **bucket = &buckets[bucket_of(t, c->cookie)];
+
+			next = c->hash_next;
+			c->hash_next = *bucket;
+			*bucket = c;
+		}
+	}
+	free(old);
+}
+
+bool connection_is_idle(const struct connection *c)
+{
+	return !c->first && !c->unsettled.next && !c->requests.in_fields && !c->requests.line_len;
+}
+
+static bool evict(struct connections *t, struct stream_memory *memory)
+{
+	struct link_pair *item = t->by_activity.next;
+	int i;
+
+	for (i = 0; i < EVICT_LOOK_MAX && item != &t->by_activity; i++, item = item->next) {
+		struct connection *c = connection_of(item, by_activity);
+
+		if (connection_is_idle(c)) {
+			connections_remove(t, c, memory);
+			t->evicted++;
+			return true;
+		}
+	}
+	return false;
+}
+
+struct connection *connections_add(struct connections *t, uint64_t cookie, struct stream_memory *memory)
+{
+	struct connection *c, **bucket;
+
+	if (t->pool.count >= t->pool.max_count)
+		evict(t, memory);
+	c = pool_take(&t->pool);
+	if (!c)
+		return NULL;
+	if (t->pool.count > t->bucket_count)
+		grow(t);
+	c->cookie = cookie;
+	bucket = &t->buckets[bucket_of(t, cookie)];
+	c->hash_next = *bucket;
+	*bucket = c;
+	list_add_last(&t->by_activity, &c->by_activity);
+	return c;
+}
+
+void connections_remove(struct connections *t, struct connection *c, struct stream_memory *memory)
+{
+	struct connection **link = &t->buckets[bucket_of(t, c->cookie)];
+
+	while (*link != c)
+		link = &(*link)->hash_next;
+	*link = c->hash_next;
+	list_remove(&c->by_activity);
+	connections_mark_settled(c);
+	if (c->is_unix)
+		t->unix_count--;
+	stream_close(&c->requests, memory);
+	stream_close(&c->responses, memory);
+	pool_give(&t->pool, c);
+}
+
+void connections_touch(struct connections *t, struct connection *c, uint64_t now_ns)
+{
+	if (now_ns > c->active_ns)
+		c->active_ns = now_ns;
+	list_remove(&c->by_activity);
+	list_add_last(&t->by_activity, &c->by_activity);
+}
+
+void connections_mark_unsettled(struct connections *t, struct connection *c)
+{
+	if (!c->unsettled.next)
+		list_add_last(&t->unsettled, &c->unsettled);
+}
+
+void connections_mark_settled(struct connection *c)
+{
+	if (c->unsettled.next)
+		list_remove(&c->unsettled);
+}
+
+struct connection *connections_oldest(const struct connections *t)
+{
+	struct link_pair *item = t->by_activity.next;
+
+	return item == &t->by_activity ? NULL : connection_of(item, by_activity);
+}
+
+void connections_close(struct connections *t)
+{
+	struct link_pair *item;
+
+	if (!t->buckets)
+		return;
+	for (item = t->by_activity.next; item != &t->by_activity; item = item->next) {
+		free(connection_of(item, by_activity)->requests.line);
+		free(connection_of(item, by_activity)->responses.line);
+	}
+	free(t->buckets);
+	t->buckets = NULL;
+	pool_close(&t->pool);
+}

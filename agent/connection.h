@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* connection - the table of connections with HTTP, by socket cookie.
+ *
+ * Two lists run through it: all of them by their last activity, oldest first, and those that wait for
+ * something to be settled. When the table is full the oldest idle connection makes room: if it comes back it
+ * is picked up at its next request. */
+#ifndef BITTERN_CONNECTION_H
+#define BITTERN_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pool.h"
+#include "stream.h"
+
+struct exchange;
+
+struct link_pair {
+	struct link_pair *previous, *next;
+};
+
+enum connection_end { END_NONE, END_LOCAL, END_RESET };
+
+struct connection {
+	struct link_pair by_activity, unsettled; /* unsettled.next NULL: not in that list */
+	struct connection *hash_next;
+	uint64_t cookie;
+	uint64_t active_ns;
+	uint64_t sent_end;     /* as far as send records were seen */
+	uint64_t late_sent_end;/* END_*: a send up to here is still to be reported */
+	uint64_t end_ns;       /* when END_* happened */
+	struct stream requests, responses;
+	struct exchange *first, *last; /* requests in order of arrival; first is being answered */
+	uint16_t port;
+	uint8_t role;
+	uint8_t end;	       /* enum connection_end: seen, not settled */
+	bool is_unix, alive;   /* alive: seen by the current listing of unix sockets */
+	bool peer_closed;
+	bool informational;    /* the response under way is 1xx */
+	bool finished;	       /* nothing more can come; waits for TCP_CLOSE */
+	bool forget;	       /* closed: to be removed once settled */
+};
+
+struct connections {
+	struct pool pool;
+	struct connection **buckets;
+	size_t bucket_count; /* a power of two */
+	struct link_pair by_activity, unsettled;
+	size_t unix_count;
+	uint64_t evicted;
+};
+
+int connections_open(struct connections *t, size_t max_count); /* 0, -ENOMEM */
+struct connection *connections_find(const struct connections *t, uint64_t cookie);
+/* NULL when the table is full of connections that are not idle. */
+struct connection *connections_add(struct connections *t, uint64_t cookie, struct stream_memory *memory);
+/* Its queue must be empty. */
+void connections_remove(struct connections *t, struct connection *c, struct stream_memory *memory);
+void connections_touch(struct connections *t, struct connection *c, uint64_t now_ns);
+void connections_mark_unsettled(struct connections *t, struct connection *c);
+void connections_mark_settled(struct connection *c);
+/* The connection longest without activity; NULL when there is none. */
+struct connection *connections_oldest(const struct connections *t);
+void connections_close(struct connections *t);
+
+bool connection_is_idle(const struct connection *c);
+
+#define connection_of(link, member) \
+	((struct connection *)((char *)(link) - offsetof(struct connection, member)))
+
+#endif

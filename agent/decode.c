@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decode.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+static bool io_is_valid(const struct record_io *io, size_t size)
+{
+	return size >= sizeof(*io) && io->captured <= size - sizeof(*io) &&
+	       io->captured <= RECORD_DATA_MAX && io->offset <= io->len &&
+	       io->captured <= io->len - io->offset && io->tail_len <= RECORD_TAIL_BYTES &&
+	       io->tail_len <= io->len && (io->role == ROLE_SERVER || io->role == ROLE_CLIENT) &&
+	       io->direction <= DIRECTION_SENT && io->begin + io->len >= io->begin;
+}
+
+int decode_record(struct record *out, const void *bytes, size_t size)
+{
+	const struct record_head *head = bytes;
+	bool valid = false;
+
+	if (size < sizeof(*head))
+		return -EBADMSG;
+	out->head = head;
+	out->kind = head->kind;
+	switch (out->kind) {
+	case RECORD_IO:
+		valid = io_is_valid(bytes, size);
+		break;
+	case RECORD_STATE:
+		valid = size >= sizeof(struct record_state);
+		break;
+	case RECORD_UNDECODED:
+		valid = size >= sizeof(struct record_undecoded) &&
+			out->undecoded->len <= sizeof(out->undecoded->first);
+		break;
+	case RECORD_EXEC:
+	case RECORD_FORK:
+	case RECORD_EXIT:
+		valid = size >= sizeof(struct record_process);
+		break;
+	}
+	return valid ? 0 : -EBADMSG;
+}

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connection.h"
+
+struct exchanges {
+	struct exchange_sink sink;
+	struct connections connections;
+	struct pool pool; /* of struct exchange */
+	struct stream_memory memory;
+	struct exchange_stats stats;
+};
+
+/* What the streams' callbacks need: the connection that is fed and the record it is fed from. */
+struct feed {
+	struct exchanges *e;
+	struct connection *c;
+	uint32_t pid;
+};
+
+static struct exchange *queue_pop(struct connection *c)
+{
+	struct exchange *x = c->first;
+
+	c->first = x->next;
+	if (!c->first)
+		c->last = NULL;
+	return x;
+}
+
+static void give_up_first(struct exchanges *e, struct connection *c)
+{
+	pool_give(&e->pool, queue_pop(c));
+	e->stats.requests_lost++;
+}
+
+/* The first of the queue has ended. A head that never became complete was no request, unless it was answered. */
+static void finish_first(struct exchanges *e, struct connection *c, uint64_t end_ns, const char *error_type)
+{
+	struct exchange *x = queue_pop(c);
+
+	x->end_ns = end_ns > x->start_ns ? end_ns : x->start_ns;
+	x->error_type = error_type;
+	if (x->service && (x->head_complete || x->status))
+		e->sink.done(e->sink.context, x);
+	pool_give(&e->pool, x);
+}
+
+/* --- the stream of requests --- */
+
+static struct exchange *request_add(struct feed *feed, const struct http_request_line *line,
+				    uint64_t start_ns, uint64_t answer_position)
+{
+	struct exchanges *e = feed->e;
+	struct connection *c = feed->c;
+	struct exchange *x = pool_take(&e->pool);
+
+	if (!x)
+		return NULL;
+	x->start_ns = start_ns;
+	x->answer_position = answer_position;
+	x->pid = feed->pid;
+	x->port = c->port;
+	x->role = c->role;
+	x->method = line->method;
+	x->version = line->version;
+	if (c->last)
+		c->last->next = x;
+	else
+		c->first = x;
+	c->last = x;
+	e->sink.request(e->sink.context, x, line->path, line->path_len);
+	return x;
+}
+
+static int request_start_line(void *context, const char *text, size_t len, bool cut,
+			      const struct slice *slice, uint64_t position, uint64_t start_ns)
+{
+	struct feed *feed = context;
+	struct http_request_line line;
+
+	(void)position;
+	if (cut) {
+		http_request_line_cut(&line, text, len);
+	} else if (http_request_line(&line, text, len)) {
+		feed->e->stats.malformed++;
+		return -1;
+	}
+	return request_add(feed, &line, start_ns, slice->other_end) ? 0 : -1;
+}
+
+static enum stream_body request_head_end(void *context, const struct http_fields *fields, bool cut,
+					 uint64_t time_ns)
+{
+	struct feed *feed = context;
+
+	(void)time_ns;
+	if (feed->c->last)
+		feed->c->last->head_complete = true;
+	if (cut)
+		return STREAM_BODY_UNKNOWN;
+	if (fields->chunked)
+		return STREAM_BODY_CHUNKED;
+	if (fields->transfer || fields->bad_length)
+		return STREAM_BODY_UNKNOWN; /* the service answers 400 and closes (section 6.3) */
+	return fields->has_length ? STREAM_BODY_LENGTH : STREAM_BODY_NONE;
+}
+
+static void request_end(void *context, uint64_t time_ns)
+{
+	(void)context;
+	(void)time_ns;
+}
+
+/* Inside a body of unknown length bytes can look like a request: believe it once all before it is being answered. */
+static bool request_expected(void *context, uint64_t position)
+{
+	const struct feed *feed = context;
+	const struct exchange *x = feed->c->last;
+
+	(void)position;
+	return !x || x->first_byte_ns;
+}
+
+static void request_lost(void *context, uint64_t position, uint64_t len)
+{
+	struct feed *feed = context;
+
+	(void)position;
+	(void)len;
+	feed->e->stats.gaps++;
+}
+
+/* Upper-case letters and a space, as far as the bytes reach. */
+static bool request_begins(const uint8_t *data, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && i < 24; i++) {
+		if (data[i] == ' ')
+			return i >= 2;
+		if ((data[i] < 'A' || data[i] > 'Z') && data[i] != '-' && data[i] != '_')
+			return false;
+	}
+	return i < 24;
+}
+
+static const struct stream_owner requests_owner = {
+	.start_line = request_start_line,
+	.head_end = request_head_end,
+	.message_end = request_end,
+	.expects = request_expected,
+	.lost = request_lost,
+	.begins = request_begins,
+};
+
+/* --- the stream of responses --- */
+
+/* A response to a request whose head is not complete: 400, 408, 431. Its line is as far as it came. */
+static struct exchange *request_from_part(struct feed *feed)
+{
+	struct stream *s = &feed->c->requests;
+	struct http_request_line line;
+
+	if (!stream_has_partial_line(s))
+		return NULL;
+	http_request_line_cut(&line, s->line, s->line_len);
+	return request_add(feed, &line, s->start_ns, feed->c->sent_end);
+}
+
+static int response_start_line(void *context, const char *text, size_t len, bool cut,
+			       const struct slice *slice, uint64_t position, uint64_t start_ns)
+{
+	struct feed *feed = context;
+	struct connection *c = feed->c;
+	struct http_status_line line;
+
+	(void)slice;
+	(void)position;
+	if (http_status_line(&line, text, cut && len > 12 ? 12 : len)) {
+		feed->e->stats.malformed++;
+		return -1;
+	}
+	if (!c->first && !request_from_part(feed)) {
+		feed->e->stats.responses_lost++;
+		return -1; /* to a request read before the agent began, or lost and counted */
+	}
+	c->informational = line.status < 200 && line.status != 101;
+	if (!c->first->first_byte_ns)
+		c->first->first_byte_ns = start_ns > c->first->start_ns ? start_ns : c->first->start_ns;
+	if (!c->informational)
+		c->first->status = line.status;
+	return 0;
+}
+
+/* Section 6.3. */
+static enum stream_body response_head_end(void *context, const struct http_fields *fields, bool cut,
+					  uint64_t time_ns)
+{
+	struct feed *feed = context;
+	struct connection *c = feed->c;
+	struct exchange *x = c->first;
+
+	if (!x)
+		return STREAM_BODY_UNKNOWN;
+	if (c->informational) {
+		x->first_byte_ns = 0;
+		return STREAM_BODY_NONE;
+	}
+	if (x->status == 101 || (x->method == HTTP_CONNECT && x->status / 100 == 2)) {
+		finish_first(feed->e, c, time_ns, NULL);
+		stream_close(&c->requests, &feed->e->memory);
+		return STREAM_BODY_OFF;
+	}
+	if (x->method == HTTP_HEAD || x->status == 204 || x->status == 304)
+		return STREAM_BODY_NONE;
+	if (cut)
+		return STREAM_BODY_CLOSE;
+	if (fields->chunked)
+		return STREAM_BODY_CHUNKED;
+	if (fields->transfer || !fields->has_length)
+		return STREAM_BODY_CLOSE;
+	return STREAM_BODY_LENGTH;
+}
+
+static void response_end(void *context, uint64_t time_ns)
+{
+	struct feed *feed = context;
+
+	if (feed->c->first && !feed->c->informational)
+		finish_first(feed->e, feed->c, time_ns, NULL);
+	feed->c->informational = false;
+}
+
+/* Certain is only the request that was read when the service had sent exactly this much. */
+static bool response_expected(void *context, uint64_t position)
+{
+	const struct feed *feed = context;
+	struct connection *c = feed->c;
+	const struct exchange *x = c->first;
+
+	while (x && x->answer_position != position)
+		x = x->next;
+	if (!x)
+		return false;
+	while (c->first != x)
+		give_up_first(feed->e, c);
+	return true;
+}
+
+static void response_lost(void *context, uint64_t position, uint64_t len)
+{
+	struct feed *feed = context;
+
+	(void)position;
+	(void)len;
+	feed->e->stats.gaps++;
+}
+
+static bool response_begins(const uint8_t *data, size_t len)
+{
+	return len >= 7 && !memcmp(data, "HTTP/1.", 7);
+}
+
+static const struct stream_owner responses_owner = {
+	.start_line = response_start_line,
+	.head_end = response_head_end,
+	.message_end = response_end,
+	.expects = response_expected,
+	.lost = response_lost,
+	.begins = response_begins,
+};
+
+/* --- connections --- */
+
+/* The connection has ended: what is open ends now. */
+static void settle_end(struct exchanges *e, struct connection *c)
+{
+	struct feed feed = {.e = e, .c = c};
+	const char *error_type;
+
+	stream_finish(&c->responses, &responses_owner, &feed);
+	if (c->end == END_RESET)
+		error_type = "connection_reset";
+	else
+		error_type = c->peer_closed ? "aborted" : "no_response";
+	while (c->first)
+		finish_first(e, c, c->end_ns, error_type);
+	stream_close(&c->requests, &e->memory);
+	c->finished = true;
+	c->end = END_NONE;
+	connections_mark_settled(c);
+	if (c->forget)
+		connections_remove(&e->connections, c, &e->memory);
+}
+
+/* A close whose last send is not yet reported waits for that record. */
+static void connection_ends(struct exchanges *e, struct connection *c, enum connection_end how,
+			    uint64_t sent_end, uint64_t time_ns)
+{
+	c->end = how;
+	c->end_ns = time_ns;
+	c->late_sent_end = sent_end;
+	if (c->first && sent_end > c->sent_end)
+		connections_mark_unsettled(&e->connections, c);
+	else
+		settle_end(e, c);
+}
+
+static struct connection *connection_for(struct exchanges *e, const struct record_io *io)
+{
+	struct connection *c = connections_find(&e->connections, io->cookie);
+	bool requests = io->direction == (io->role == ROLE_SERVER ? DIRECTION_RECEIVED : DIRECTION_SENT);
+	bool from_birth = io->flags & IO_FROM_BIRTH;
+
+	if (c)
+		return c;
+	c = connections_add(&e->connections, io->cookie, &e->memory);
+	if (!c)
+		return NULL;
+	c->role = io->role;
+	c->is_unix = io->flags & IO_UNIX;
+	if (c->is_unix)
+		e->connections.unix_count++;
+	c->port = io->role == ROLE_SERVER ? io->local_port : io->peer_port;
+	c->sent_end = io->direction == DIRECTION_SENT ? io->begin : io->other_end;
+	stream_begin(&c->requests, requests ? io->begin : io->other_end, from_birth && requests && !io->begin);
+	stream_begin(&c->responses, requests ? io->other_end : io->begin,
+		     from_birth && (requests ? io->other_end : io->begin) == 0);
+	return c;
+}
+
+void exchanges_io(struct exchanges *e, const struct record_io *io)
+{
+	struct connection *c = connection_for(e, io);
+	struct feed feed = {.e = e, .c = c, .pid = io->head.pid};
+	struct slice slice = {
+		.time_ns = io->head.time_ns,
+		.begin = io->begin,
+		.end = io->begin + io->len,
+		.other_end = io->other_end,
+		.position = io->begin + io->offset,
+		.data = io->data,
+		.len = io->captured,
+		.tail = io->tail,
+		.tail_len = io->tail_len,
+		.last = io->flags & IO_LAST,
+	};
+	bool sent = io->direction == DIRECTION_SENT;
+
+	if (!c)
+		return; /* counted by the pool */
+	connections_touch(&e->connections, c, io->head.time_ns);
+	if (io->flags & IO_EOF) {
+		c->peer_closed = true;
+		return;
+	}
+	if (sent && slice.end > c->sent_end)
+		c->sent_end = slice.end;
+	if (sent == (c->role == ROLE_CLIENT)) {
+		stream_feed(&c->requests, &slice, &requests_owner, &feed, &e->memory);
+	} else {
+		stream_feed(&c->responses, &slice, &responses_owner, &feed, &e->memory);
+		if (c->responses.state == STREAM_GUESS)
+			connections_mark_unsettled(&e->connections, c);
+	}
+	if (c->end != END_NONE && c->sent_end >= c->late_sent_end)
+		settle_end(e, c);
+}
+
+void exchanges_state(struct exchanges *e, const struct record_state *state)
+{
+	struct connection *c = connections_find(&e->connections, state->cookie);
+	bool reset = state->error == ECONNRESET || state->error == EPIPE;
+
+	if (!c)
+		return;
+	if (state->new_state == TCP_CLOSE_WAIT) {
+		c->peer_closed = true;
+		return;
+	}
+	if (state->new_state == TCP_CLOSE)
+		c->forget = true;
+	if (c->end == END_NONE && !c->finished)
+		connection_ends(e, c, reset ? END_RESET : END_LOCAL, state->sent_end,
+				state->head.time_ns);
+	else if (c->forget && c->finished)
+		connections_remove(&e->connections, c, &e->memory);
+}
+
+void exchanges_settle(struct exchanges *e, uint64_t now_ns)
+{
+	struct link_pair *list = &e->connections.unsettled, *item, *next;
+
+	for (item = list->next; item != list; item = next) {
+		struct connection *c = connection_of(item, unsettled);
+		struct feed feed = {.e = e, .c = c};
+
+		next = item->next;
+		if (c->end != END_NONE) {
+			if (now_ns > c->end_ns + EXCHANGE_LATE_NS)
+				settle_end(e, c);
+			continue;
+		}
+		stream_commit(&c->responses, &responses_owner, &feed);
+		if (c->responses.state != STREAM_GUESS)
+			connections_mark_settled(c);
+	}
+}
+
+void exchanges_expire(struct exchanges *e, uint64_t now_ns)
+{
+	struct connection *c;
+
+	while ((c = connections_oldest(&e->connections)) && c->active_ns + EXCHANGE_IDLE_NS < now_ns) {
+		if (connection_is_idle(c))
+			connections_remove(&e->connections, c, &e->memory);
+		else
+			connections_touch(&e->connections, c, now_ns);
+	}
+}
+
+/* --- unix sockets --- */
+
+size_t exchanges_unix_count(const struct exchanges *e)
+{
+	return e->connections.unix_count;
+}
+
+void exchanges_unix_begin(struct exchanges *e)
+{
+	struct link_pair *list = &e->connections.by_activity, *item;
+
+	for (item = list->next; item != list; item = item->next)
+		connection_of(item, by_activity)->alive = false;
+}
+
+void exchanges_unix_alive(struct exchanges *e, const struct connection_state *state)
+{
+	struct connection *c = connections_find(&e->connections, state->cookie);
+
+	if (!c)
+		return;
+	c->alive = true;
+	if (state->shutdown == 3)
+		c->peer_closed = true;
+}
+
+void exchanges_unix_end(struct exchanges *e, uint64_t now_ns)
+{
+	struct link_pair *list = &e->connections.by_activity, *item, *next;
+
+	for (item = list->next; item != list; item = next) {
+		struct connection *c = connection_of(item, by_activity);
+
+		next = item->next;
+		if (!c->is_unix || c->alive || c->active_ns >= now_ns)
+			continue;
+		c->forget = true;
+		if (c->end == END_NONE && !c->finished)
+			connection_ends(e, c, END_LOCAL, c->sent_end, now_ns);
+	}
+}
+
+struct exchange_stats exchanges_stats(const struct exchanges *e)
+{
+	struct exchange_stats stats = e->stats;
+
+	stats.connection_count = e->connections.pool.count;
+	stats.connections_refused = e->connections.pool.refused;
+	stats.connections_evicted = e->connections.evicted;
+	stats.open_count = e->pool.count;
+	stats.requests_refused = e->pool.refused;
+	stats.lines_cut = e->memory.cut_count;
+	return stats;
+}
+
+int exchanges_open(struct exchanges **out, const struct exchange_sink *sink)
+{
+	struct exchanges *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->sink = *sink;
+	e->memory.limit_bytes = EXCHANGE_SPLIT_BYTES_MAX;
+	pool_init(&e->pool, sizeof(struct exchange), EXCHANGE_OPEN_MAX);
+	if (connections_open(&e->connections, EXCHANGE_CONNECTIONS_MAX)) {
+		free(e);
+		return -ENOMEM;
+	}
+	*out = e;
+	return 0;
+}
+
+void exchanges_close(struct exchanges *e)
+{
+	if (!e)
+		return;
+	connections_close(&e->connections);
+	pool_close(&e->pool);
+	free(e);
+}

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: Apache-2.0
+/* main - joins the rooms: ring -> decode -> exchange -> aggregate -> snapshot -> exporters.
+ *
+ * One thread, one loop. The ring is drained on a timer, and before its time when it is a quarter full or a
+ * snapshot is wanted; everything else is done between two drains. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../exporters/console.h"
+#include "../exporters/server.h"
+#include "aggregate.h"
+#include "capture.h"
+#include "check.h"
+#include "decode.h"
+#include "exchange.h"
+#include "host.h"
+#include "log.h"
+#include "options.h"
+#include "self_metrics.h"
+#include "services.h"
+#include "version.h"
+
+#define DRAIN_NS     (100 * 1000000ull)
+#define EXPIRE_NS    (1000 * 1000000ull)
+#define SCAN_NS	     (10 * 1000 * 1000000ull)
+#define SETTLE_GRACE_NS 1000000ull
+#define DRAINS_MAX   64 /* of CAPTURE_DRAIN_MAX records each, before a snapshot */
+
+struct agent {
+	struct options options;
+	struct host host;
+	struct capture *capture;
+	struct services *services;
+	struct exchanges *exchanges;
+	struct aggregate *aggregate;
+	struct server *server;
+	struct console *console;
+	int signal_fd;
+	bool ready, stop;
+	uint64_t drained_ns, expired_ns, scanned_ns, console_ns;
+	uint64_t start_time_unix_ns;
+	struct self_inputs self;
+	struct self_metric self_rows[SELF_METRICS_MAX];
+	const struct service **service_list;
+	size_t service_capacity;
+	struct snapshot snapshot;
+};
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* --- from record to series --- */
+
+static void on_request(void *context, struct exchange *x, const char *path, size_t path_len)
+{
+	struct agent *agent = context;
+
+	x->service = services_bind(agent->services, x->pid, x->port, x->start_ns);
+	x->has_path = x->service && path_len;
+	if (x->has_path)
+		x->template_len = routes_fold(x->service->routes, path, path_len, x->template);
+}
+
+static void on_done(void *context, const struct exchange *x)
+{
+	struct agent *agent = context;
+	struct series_key key = {
+		.service = x->service,
+		.error_type = x->error_type,
+		.status = x->status,
+		.port = x->port,
+		.method = x->method,
+		.version = x->version,
+		.scheme = SCHEME_HTTP,
+	};
+
+	if (x->has_path)
+		key.route = routes_place(x->service->routes, x->template, x->template_len, x->status);
+	aggregate_add(agent->aggregate, &key, x->end_ns - x->start_ns);
+}
+
+static void on_undecoded(struct agent *agent, const struct record_undecoded *record)
+{
+	struct service *service = services_bind(agent->services, record->head.pid, record->local_port,
+						record->head.time_ns);
+	enum undecoded_reason reason = UNDECODED_OTHER;
+
+	if (!service)
+		return;
+	if (record->len >= 14 && !memcmp(record->first, "PRI * HTTP/2.0", 14))
+		reason = UNDECODED_HTTP2; /* RFC 9113 section 3.4 */
+	else if (record->len >= 3 && record->first[0] == 0x16 && record->first[1] == 3)
+		reason = UNDECODED_TLS; /* a handshake record, RFC 8446 section 5.1 */
+	service->undecoded_counts[reason]++;
+}
+
+static void on_record(void *context, const void *bytes, size_t size)
+{
+	struct agent *agent = context;
+	struct record record;
+
+	if (decode_record(&record, bytes, size)) {
+		agent->self.bad_records++;
+		return;
+	}
+	agent->self.records[record.kind]++;
+	switch (record.kind) {
+	case RECORD_IO:
+		exchanges_io(agent->exchanges, record.io);
+		break;
+	case RECORD_STATE:
+		exchanges_state(agent->exchanges, record.state);
+		break;
+	case RECORD_UNDECODED:
+		on_undecoded(agent, record.undecoded);
+		break;
+	case RECORD_EXEC:
+		services_exec(agent->services, record.head->pid, record.head->time_ns);
+		break;
+	case RECORD_FORK:
+		services_fork(agent->services, record.process->parent, record.head->pid,
+			      record.head->time_ns);
+		break;
+	case RECORD_EXIT:
+		services_exit(agent->services, record.head->pid, record.head->time_ns);
+		break;
+	}
+}
+
+static void on_wanted(void *context, pid_t pid, bool wanted)
+{
+	struct agent *agent = context;
+
+	capture_set_wanted(agent->capture, pid, wanted);
+}
+
+static void on_service_closed(void *context, const struct service *service)
+{
+	struct agent *agent = context;
+
+	aggregate_forget(agent->aggregate, service);
+}
+
+static void on_unix_socket(void *context, const struct connection_state *state)
+{
+	struct agent *agent = context;
+
+	exchanges_unix_alive(agent->exchanges, state);
+}
+
+/* --- from series to snapshot --- */
+
+static int drain(struct agent *agent)
+{
+	size_t used = capture_ring_used(agent->capture);
+
+	if (used > agent->self.ring_peak_bytes)
+		agent->self.ring_peak_bytes = used;
+	agent->drained_ns = now_ns();
+	return capture_drain(agent->capture, on_record, agent);
+}
+
+static void list_unix_sockets(struct agent *agent)
+{
+	uint64_t before = now_ns();
+
+	if (!exchanges_unix_count(agent->exchanges))
+		return;
+	exchanges_unix_begin(agent->exchanges);
+	if (!capture_list_unix(agent->capture, on_unix_socket, agent))
+		exchanges_unix_end(agent->exchanges, before);
+}
+
+/* What happened before a snapshot is in it. A client can have its answer before the hook behind the service's send
+ * has run (the wake-up of the client takes the CPU from the service), so when requests are open the service gets
+ * a moment to come that far. */
+static void catch_up(struct agent *agent)
+{
+	const struct timespec grace = {.tv_nsec = SETTLE_GRACE_NS};
+	int i;
+
+	for (i = 0; i < DRAINS_MAX && drain(agent) >= CAPTURE_DRAIN_MAX; i++)
+		;
+	if (exchanges_stats(agent->exchanges).open_count) {
+		nanosleep(&grace, NULL);
+		drain(agent);
+	}
+	list_unix_sockets(agent);
+	exchanges_settle(agent->exchanges, now_ns());
+}
+
+static bool list_services(struct agent *agent)
+{
+	struct snapshot *snapshot = &agent->snapshot;
+	struct service *service = NULL;
+	size_t count = 0;
+
+	agent->self.routes_overflow = 0;
+	while ((service = services_next(agent->services, service))) {
+		if (count == agent->service_capacity) {
+			size_t capacity = count ? count * 2 : 16;
+			const struct service **grown =
+				realloc(agent->service_list, capacity * sizeof(*grown));
+
+			if (!grown)
+				return false;
+			agent->service_list = grown;
+			agent->service_capacity = capacity;
+		}
+		agent->service_list[count++] = service;
+		agent->self.routes_overflow += routes_overflow_count(service->routes);
+	}
+	snapshot->services = agent->service_list;
+	snapshot->service_count = count;
+	return true;
+}
+
+static void add_lost(void *context, pid_t pid, uint64_t count)
+{
+	struct agent *agent = context;
+
+	(void)pid;
+	agent->self.lost_requests += count;
+}
+
+static void list_self(struct agent *agent)
+{
+	struct self_inputs *self = &agent->self;
+
+	self->capture = capture_stats(agent->capture);
+	self->exchange = exchanges_stats(agent->exchanges);
+	self->services = services_stats(agent->services);
+	self->series_count = aggregate_count(agent->aggregate);
+	self->series_overflow = aggregate_overflow_count(agent->aggregate);
+	self->lost_requests = 0;
+	capture_lost_requests(agent->capture, add_lost, agent);
+	if (agent->server) {
+		struct server_stats stats = server_stats(agent->server);
+
+		self->scrapes = stats.scrapes;
+		self->last_scrape_seconds = stats.last_scrape_seconds;
+	}
+	agent->snapshot.self = agent->self_rows;
+	agent->snapshot.self_count = self_metrics(agent->self_rows, self);
+	self->ring_peak_bytes = 0;
+}
+
+/* NULL when out of memory. */
+static const struct snapshot *take_snapshot(void *context)
+{
+	struct agent *agent = context;
+	struct snapshot *snapshot = &agent->snapshot;
+
+	catch_up(agent);
+	snapshot->time_ns = now_ns();
+	snapshot->time_unix_ns = clock_ns(CLOCK_REALTIME);
+	snapshot->start_time_unix_ns = agent->start_time_unix_ns;
+	snapshot->version = BITTERN_VERSION;
+	snapshot->host_name = agent->host.name;
+	snapshot->host_id = agent->host.id;
+	snapshot->series = aggregate_snapshot(agent->aggregate, &snapshot->series_count);
+	if (!list_services(agent) || (!snapshot->series && aggregate_count(agent->aggregate)))
+		return NULL;
+	list_self(agent);
+	return snapshot;
+}
+
+static bool is_ready(void *context)
+{
+	return ((struct agent *)context)->ready;
+}
+
+/* --- the loop --- */
+
+static void update_console(struct agent *agent)
+{
+	const struct snapshot *snapshot = take_snapshot(agent);
+
+	agent->console_ns = now_ns();
+	if (snapshot)
+		console_update(agent->console, snapshot);
+}
+
+static void take_signal(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	while (read(agent->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGWINCH)
+			agent->stop = true;
+		else if (agent->console)
+			console_draw(agent->console);
+	}
+}
+
+static void do_due_work(struct agent *agent)
+{
+	uint64_t now = now_ns();
+
+	if (now >= agent->drained_ns + DRAIN_NS)
+		drain(agent);
+	if (now >= agent->expired_ns + EXPIRE_NS) {
+		agent->expired_ns = now;
+		list_unix_sockets(agent);
+		exchanges_settle(agent->exchanges, now);
+		exchanges_expire(agent->exchanges, now);
+		services_expire(agent->services, now);
+	}
+	if (now >= agent->scanned_ns + SCAN_NS) {
+		agent->scanned_ns = now;
+		services_scan(agent->services, now);
+	}
+	if (agent->console && now >= agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9))
+		update_console(agent);
+}
+
+static int milliseconds_until_due(const struct agent *agent)
+{
+	uint64_t now = now_ns(), due = agent->drained_ns + DRAIN_NS;
+	int ms, server_ms;
+
+	if (agent->console && agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9) < due)
+		due = agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9);
+	ms = due > now ? (int)((due - now + 999999) / 1000000) : 0;
+	server_ms = agent->server ? server_timeout_ms(agent->server) : -1;
+	return server_ms >= 0 && server_ms < ms ? server_ms : ms;
+}
+
+static int run(struct agent *agent)
+{
+	struct pollfd fds[] = {
+		{.fd = capture_fd(agent->capture), .events = POLLIN},
+		{.fd = agent->signal_fd, .events = POLLIN},
+		{.fd = agent->server ? server_fd(agent->server) : -1, .events = POLLIN},
+		{.fd = agent->console && isatty(STDIN_FILENO) ? STDIN_FILENO : -1, .events = POLLIN},
+	};
+
+	while (!agent->stop) {
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), milliseconds_until_due(agent)) < 0 &&
+		    errno != EINTR) {
+			log_error("poll: %s", strerror(errno));
+			return 1;
+		}
+		if (fds[0].revents)
+			drain(agent);
+		do_due_work(agent);
+		if (fds[1].revents)
+			take_signal(agent);
+		if (agent->server)
+			server_run(agent->server);
+		if (fds[3].revents && !console_keys(agent->console))
+			agent->stop = true;
+	}
+	return 0;
+}
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static int open_server(struct agent *agent)
+{
+	struct server_config config = {
+		.listen = agent->options.listen,
+		.version = BITTERN_VERSION,
+		.snapshot = take_snapshot,
+		.ready = is_ready,
+		.context = agent,
+	};
+	int error;
+
+	if (!agent->options.listen)
+		return 0;
+	error = server_open(&agent->server, &config);
+	if (error)
+		log_error("cannot listen on %s: %s; choose another address with --listen", config.listen,
+			  strerror(-error));
+	return error;
+}
+
+static int open_tables(struct agent *agent)
+{
+	const struct options *o = &agent->options;
+	struct services_config services = {
+		.proc_path = "/proc",
+		.host_id = agent->host.id,
+		.all_runtimes = o->all_runtimes,
+		.max_routes = o->max_routes,
+		.patterns = o->patterns,
+		.matches = o->matches,
+		.match_count = o->match_count,
+		.set_wanted = on_wanted,
+		.closed = on_service_closed,
+		.context = agent,
+	};
+	struct exchange_sink sink = {.request = on_request, .done = on_done, .context = agent};
+
+	memcpy(services.want_runtime, o->want_runtime, sizeof(services.want_runtime));
+	if (aggregate_open(&agent->aggregate, o->max_series) ||
+	    services_open(&agent->services, &services) || exchanges_open(&agent->exchanges, &sink)) {
+		log_error("no memory");
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The scan comes before the hooks, so that what unwanted processes do is never looked at, and once more
+ * after them, for what began in between. */
+static int open_capture(struct agent *agent)
+{
+	char why[256];
+	int error = capture_open(&agent->capture, agent->options.ring_bytes, why, sizeof(why));
+
+	if (!error)
+		error = open_tables(agent);
+	else
+		log_error("%s", why);
+	if (error)
+		return error;
+	services_scan(agent->services, now_ns());
+	error = capture_attach(agent->capture, why, sizeof(why));
+	if (error) {
+		log_error("%s", why);
+		return error;
+	}
+	agent->scanned_ns = now_ns();
+	services_scan(agent->services, agent->scanned_ns);
+	return 0;
+}
+
+static int agent_open(struct agent *agent)
+{
+	agent->start_time_unix_ns = clock_ns(CLOCK_REALTIME);
+	host_read(&agent->host);
+	agent->signal_fd = open_signals();
+	if (open_server(agent) || open_capture(agent))
+		return -1;
+	if (agent->options.console && console_open(&agent->console, STDOUT_FILENO, STDIN_FILENO)) {
+		log_error("no memory");
+		return -1;
+	}
+	agent->drained_ns = agent->expired_ns = now_ns();
+	agent->ready = true;
+	if (agent->server && !agent->console)
+		log_info("watching; metrics on http://%s/metrics", agent->options.listen);
+	return 0;
+}
+
+static void agent_close(struct agent *agent)
+{
+	console_close(agent->console);
+	server_close(agent->server);
+	capture_close(agent->capture);
+	exchanges_close(agent->exchanges);
+	services_close(agent->services);
+	aggregate_close(agent->aggregate);
+	free(agent->service_list);
+	if (agent->signal_fd > 0)
+		close(agent->signal_fd);
+	options_close(&agent->options);
+}
+
+int main(int argc, char **argv)
+{
+	static struct agent agent;
+	int status;
+
+	options_parse(&agent.options, argc, argv);
+	if (agent.options.command == COMMAND_CHECK) {
+		status = check_run(&agent.options);
+		options_close(&agent.options);
+		return status;
+	}
+	status = agent_open(&agent) ? 1 : run(&agent);
+	agent_close(&agent);
+	return status;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options - the command line, checked.
+ *
+ * Every mistake is one line on standard error and exit status 2, before anything has been touched. */
+#ifndef BITTERN_OPTIONS_H
+#define BITTERN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "process_facts.h"
+#include "routes.h"
+#include "service_name.h"
+
+enum command { COMMAND_RUN, COMMAND_CHECK };
+
+struct options {
+	enum command command;
+	const char *listen; /* NULL: off */
+	bool console;
+	double interval_s;
+	bool all_runtimes;
+	bool want_runtime[RUNTIME_COUNT];
+	struct service_match *matches;
+	size_t match_count;
+	struct route_patterns *patterns;
+	size_t ring_bytes, max_series, max_routes;
+};
+
+/* Exits on --help, --version and wrong use; else fills options, to be closed. Sets log_level. */
+void options_parse(struct options *options, int argc, char **argv);
+void options_close(struct options *options);
+
+#endif

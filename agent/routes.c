@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Three parts do the work: segment (what looks variable), route_patterns (what is configured) and
+ * route_trie (what is learned). Here the routes themselves are counted.
+ *
+ * When a node of the trie folds, the routes below it are retired: their strings stay, their places are
+ * given back. So that no path can do this for ever, a service creates at most PLACES_FACTOR * max_count
+ * routes in its life. Values are learned even when the routes are full, for folding is what makes room.
+ *
+ * Bounds: NODES_PER_ROUTE * max_count + NODES_EXTRA nodes (2,624 and so about 180 KiB by default, plus
+ * 128 KiB of hash table) and PLACES_FACTOR * max_count routes of at most 264 bytes. */
+#include "routes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "route_patterns.h"
+#include "route_trie.h"
+#include "segment.h"
+
+#define PLACES_FACTOR 4
+#define NODES_PER_ROUTE 8
+#define NODES_EXTRA 1024
+#define COUNT_LIMIT ((size_t)1 << 20) /* what max_count is clamped to */
+
+static const char id_segment[] = "{id}";
+static const char other_template[] = "{other}";
+static const char unmatched_template[] = "{unmatched}";
+
+#define ID_LEN (sizeof(id_segment) - 1)
+
+struct routes {
+	const struct route_pattern **patterns; /* those of this service, in order */
+	size_t pattern_count;
+	struct route_trie trie;
+	struct route **items; /* by id; retired ones stay */
+	size_t count, max_count;
+	const struct route *other, *unmatched;
+	uint64_t overflow_count;
+};
+
+static size_t put_template(char *template, const char *text, size_t len)
+{
+	memcpy(template, text, len);
+	template[len] = '\0';
+	return len;
+}
+
+/* The part of path before query (there should be none; a query must never be kept) and fragment. */
+static size_t path_only(const char *path, size_t len)
+{
+	const char *cut = memchr(path, '?', len);
+
+	len = cut ? (size_t)(cut - path) : len;
+	cut = memchr(path, '#', len);
+	return cut ? (size_t)(cut - path) : len;
+}
+
+/* SIZE_MAX when it is more than room. */
+static size_t put_segment(char *out, size_t room, const char *segment, size_t len)
+{
+	if (!segment_is_variable(segment, len))
+		return segment_encode(out, room, segment, len);
+	if (room < ID_LEN)
+		return SIZE_MAX;
+	memcpy(out, id_segment, ID_LEN);
+	return ID_LEN;
+}
+
+static size_t fold_by_look(const char *path, const char *end,
+			   char template[static ROUTES_TEMPLATE_MAX])
+{
+	size_t used = 0, room = ROUTES_TEMPLATE_MAX - 1;
+
+	for (;;) {
+		size_t whole, len = route_segment_length(path, end, &whole);
+		size_t written = put_segment(template + used, room - used, path, len);
+
+		if (written == SIZE_MAX)
+			return put_template(template, other_template, sizeof(other_template) - 1);
+		used += written;
+		path += whole;
+		if (path == end)
+			break;
+		if (used == room)
+			return put_template(template, other_template, sizeof(other_template) - 1);
+		template[used++] = *path++;
+	}
+	if (!used) /* nothing but parameters */
+		return put_template(template, "/", 1);
+	template[used] = '\0';
+	return used;
+}
+
+size_t routes_fold(const struct routes *r, const char *path, size_t path_len,
+		   char template[static ROUTES_TEMPLATE_MAX])
+{
+	const char *end;
+
+	path_len = path_len ? path_only(path, path_len) : 0;
+	if (!path_len) {
+		path = "/";
+		path_len = 1;
+	}
+	end = path + path_len;
+	for (size_t i = 0; i < r->pattern_count; i++) {
+		const struct route_pattern *pattern = r->patterns[i];
+
+		if (route_pattern_matches(pattern, path, end))
+			return put_template(template, pattern->text, pattern->len);
+	}
+	return fold_by_look(path, end, template);
+}
+
+static struct route *add_route(struct routes *r, const char *template)
+{
+	size_t len = strlen(template);
+	struct route *route, **items = r->items;
+
+	if (!(r->count & (r->count - 1))) { /* as long as it was full: 0, 1, 2, 4, ... */
+		items = reallocarray(r->items, r->count ? r->count * 2 : 1, sizeof(struct route *));
+		if (!items)
+			return NULL;
+		r->items = items;
+	}
+	route = malloc(sizeof(*route) + len + 1);
+	if (!route)
+		return NULL;
+	route->id = (uint32_t)r->count;
+	memcpy(route->template, template, len + 1);
+	items[r->count++] = route;
+	return route;
+}
+
+static bool is_full(const struct routes *r)
+{
+	return r->trie.placed_count >= r->max_count || r->count - 2 >= r->max_count * PLACES_FACTOR;
+}
+
+static bool status_places(unsigned int status)
+{
+	return status && status != 400 && status != 404 && status != 405;
+}
+
+static bool is_template(const char *template, size_t len, const char *other)
+{
+	return len == strlen(other) && !memcmp(template, other, len);
+}
+
+/* For a template that has no place. */
+static const struct route *place_new(struct routes *r, const char *template, size_t len,
+				     unsigned int status)
+{
+	char buffer[ROUTES_TEMPLATE_MAX];
+	const char *text;
+	struct route *route;
+	struct route_node *node;
+
+	if (len >= ROUTES_TEMPLATE_MAX || is_template(template, len, other_template))
+		return r->other;
+	if (is_template(template, len, unmatched_template) || !status_places(status))
+		return r->unmatched;
+	node = route_trie_add(&r->trie, template, len);
+	if (node && node->route)
+		return node->route;
+	text = node ? route_trie_template(&r->trie, node, buffer) : NULL;
+	if (node && !text)
+		return r->other;
+	route = node && !is_full(r) ? add_route(r, text) : NULL;
+	if (!route) {
+		r->overflow_count++;
+		return r->other;
+	}
+	route_trie_place(&r->trie, node, route);
+	return route;
+}
+
+const struct route *routes_find(const struct routes *r, const char *template, size_t template_len)
+{
+	const struct route_node *node = route_trie_find(&r->trie, template, template_len);
+
+	if (node && node->route)
+		return node->route;
+	if (is_full(r) || is_template(template, template_len, other_template))
+		return r->other;
+	return r->unmatched;
+}
+
+const struct route *routes_place(struct routes *r, const char *template, size_t template_len,
+				 unsigned int status)
+{
+	const struct route_node *node = route_trie_find(&r->trie, template, template_len);
+
+	return node && node->route ? node->route : place_new(r, template, template_len, status);
+}
+
+uint64_t routes_overflow_count(const struct routes *r)
+{
+	return r->overflow_count;
+}
+
+static int choose_patterns(struct routes *r, const struct route_patterns *patterns,
+			   const char *service)
+{
+	const struct route_pattern *pattern;
+	size_t count = 0;
+
+	while (patterns && route_patterns_at(patterns, count))
+		count++;
+	if (!count)
+		return 0;
+	r->patterns = calloc(count, sizeof(*r->patterns));
+	if (!r->patterns)
+		return -ENOMEM;
+	for (size_t i = 0; (pattern = route_patterns_at(patterns, i)); i++) {
+		int err;
+
+		if (pattern->service && (!service || strcmp(pattern->service, service)))
+			continue;
+		err = route_trie_add_configured(&r->trie, pattern->text, pattern->len);
+		if (err)
+			return err;
+		r->patterns[r->pattern_count++] = pattern;
+	}
+	return 0;
+}
+
+int routes_open(struct routes **out, const struct route_patterns *patterns, const char *service,
+		size_t max_count)
+{
+	struct routes *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->max_count = max_count < COUNT_LIMIT ? max_count : COUNT_LIMIT;
+	r->other = add_route(r, other_template);
+	r->unmatched = add_route(r, unmatched_template);
+	if (!r->other || !r->unmatched ||
+	    route_trie_init(&r->trie, NODES_PER_ROUTE * r->max_count + NODES_EXTRA) ||
+	    choose_patterns(r, patterns, service)) {
+		routes_close(r);
+		return -ENOMEM;
+	}
+	*out = r;
+	return 0;
+}
+
+void routes_close(struct routes *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->count; i++)
+		free(r->items[i]);
+	route_trie_close(&r->trie);
+	free(r->items);
+	free(r->patterns);
+	free(r);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* self_metrics - bittern's own numbers as rows of a snapshot. */
+#ifndef BITTERN_SELF_METRICS_H
+#define BITTERN_SELF_METRICS_H
+
+#include "aggregate.h"
+#include "capture.h"
+#include "exchange.h"
+#include "services.h"
+#include "snapshot.h"
+
+#define SELF_METRICS_MAX 64
+
+#define RECORD_KINDS (RECORD_EXIT + 1)
+
+struct self_inputs {
+	struct capture_stats capture;
+	struct exchange_stats exchange;
+	struct services_stats services;
+	uint64_t records[RECORD_KINDS]; /* by enum record_kind */
+	uint64_t bad_records;
+	uint64_t lost_requests; /* whose record found the ring full */
+	size_t ring_peak_bytes; /* largest fill at a drain since the last snapshot */
+	size_t series_count;
+	uint64_t series_overflow, routes_overflow;
+	uint64_t scrapes;
+	double last_scrape_seconds;
+};
+
+/* Fills rows; their number. The process's own CPU time and memory are read here. */
+size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const struct self_inputs *in);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* service_table - the services there are, and which of them a name means.
+ *
+ * A name that somebody chose is one service. A name that was only guessed (a folder, a package, a unit)
+ * can be that of several programs: these are told apart by their ports.
+ * Owns its services and their routes. Loop thread only. */
+#ifndef BITTERN_SERVICE_TABLE_H
+#define BITTERN_SERVICE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "service_name.h"
+#include "services.h"
+
+struct service_table {
+	struct service_entry **entries; /* in order of creation */
+	size_t count, capacity, max_count;
+	uint32_t next_id;
+	const char *host_id;
+	const struct route_patterns *patterns;
+	size_t max_routes;
+};
+
+struct service_request {
+	const struct service_identity *identity;
+	const struct process_facts *facts; /* of the process that asks */
+	uint16_t port;
+	/* Whether the process belongs to the family of one that is bound to service. */
+	bool (*related)(void *context, const struct service *service);
+	void *context;
+};
+
+/* The service of a process that is bound to none yet: one that is there, or a new one. NULL when the table is full
+ * or there is no memory. May rename another, which then shares the name. The port is added.
+ * Its process_count is the caller's affair. */
+struct service *service_table_get(struct service_table *table, const struct service_request *request);
+void service_table_add_port(struct service *service, uint16_t port);
+/* NULL for the first; NULL at the end. */
+struct service *service_table_next(const struct service_table *table,
+				   const struct service *previous);
+void service_table_remove(struct service_table *table, struct service *service);
+void service_table_free(struct service_table *table);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* maps - what the kernel side keeps, and the two ways out of it: records and counted losses. */
+#ifndef BITTERN_MAPS_BPF_H
+#define BITTERN_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "record.h"
+
+#define PROCESSES_MAX 65536
+#define RECORD_MAX (sizeof(struct record_io) + RECORD_DATA_MAX)
+
+/* A connection, in the storage of its socket: freed with it, so it can neither leak nor be mistaken for
+ * another. Threads of one process may use it at once: each direction is written by its own hook only, and
+ * what both write (flags, budgets) decides how much is copied, never what is counted. */
+struct connection {
+	u64 cookie;
+	u64 received_end, sent_end; /* stream positions */
+	u32 copied_seq, write_seq;  /* TCP: where the positions were taken */
+	u32 request_left;	    /* bytes of the current request that may still be copied */
+	u32 response_left;
+	u64 recheck_ns;		    /* not known to be HTTP: look again from then on */
+	u32 batch;		    /* recvmmsg, sendmmsg: low bits of the vector's address */
+	u16 batch_index;
+	u16 tries;
+	u8 role;
+	u8 flags;
+	u8 unused[6];
+};
+
+enum connection_flags {
+	CONNECTION_FROM_BIRTH = 1,
+	CONNECTION_ACCEPTED = 2,
+	CONNECTION_DISMISSED = 4, /* not HTTP, or no longer */
+	CONNECTION_AWAITING = 8,  /* a request was seen, no final response since */
+	CONNECTION_TUNNEL = 16,	  /* that request was CONNECT */
+	CONNECTION_UNIX = 32,
+	CONNECTION_BODILESS = 64, /* that request's method has no body: what follows it is a request */
+	CONNECTION_BATCH = 128,	  /* pipelined: several responses may leave in one call */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct connection);
+} connections __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 2 * 1024 * 1024);
+} records __weak SEC(".maps");
+
+/* Processes that user space does not want; any other is eligible. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROCESSES_MAX);
+	__type(key, u32);
+	__type(value, u8);
+} unwanted_processes __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSS_COUNT);
+	__type(key, u32);
+	__type(value, u64);
+} losses __weak SEC(".maps");
+
+/* Requests whose record found the ring full, by process: rates stay right when details do not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, u64);
+} lost_requests __weak SEC(".maps");
+
+static __always_inline void loss_count(enum loss cause)
+{
+	u32 key = cause;
+	u64 *count = bpf_map_lookup_elem(&losses, &key);
+
+	if (count)
+		(*count)++;
+}
+
+/* The reader drains on a timer; it is woken when the ring's fill crosses a quarter, a half, three quarters. */
+static __always_inline u64 record_wakeup(void)
+{
+	u64 size = bpf_ringbuf_query(&records, BPF_RB_RING_SIZE);
+	u64 fill = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
+	u64 quarter = size / 4;
+
+	if (fill >= quarter && (fill & (quarter - 1)) < 2 * RECORD_MAX)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+#endif

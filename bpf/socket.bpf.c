@@ -1,0 +1,768 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* socket - sees bytes pass through sockets, recognises HTTP, copies heads and tails into the ring.
+ *
+ * One hook a direction, after delivery; each look starts with the socket's storage, so that what is not
+ * HTTP costs one look-up. The kernel side decides a connection's role, by who sends the request line, and
+ * how much to copy; framing is user space's. What is copied of a call:
+ *  - in the direction of requests: a call that begins with a request line, and what follows it (more of
+ *    the head, more of a pipelined batch) within a budget; the rest is body and only moves the position;
+ *  - in the direction of responses: a call that begins with "HTTP/1." and what follows it within a
+ *    budget; of the rest, body, the first 16 and the last 8 bytes, for chunked framing. */
+#include "maps.bpf.h"
+#include "payload.bpf.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#define REQUEST_BUDGET	     8192  /* of a request that may have a body */
+#define BODILESS_BUDGET	     (64 * RECORD_DATA_MAX) /* of each call: batches, long heads */
+#define RESPONSE_BUDGET	     2048
+#define BATCH_BUDGET	     65536 /* of a call that may hold several responses */
+#define SLICES_MAX	     80	   /* of one call */
+#define TRIES_MAX	     1000  /* calls looked at before an older connection rests ... */
+#define RECHECK_NS	     1000000000ull /* ... and how long */
+#define FIRST_BYTES	     16
+#define BATCH_SCAN_MIN	     512
+#define BATCH_SCAN_MAX	     1024
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* One call of send or receive. */
+struct call {
+	u64 time_ns, cookie, begin, other_end;
+	u64 buffer, iovecs, iovec_count; /* the user's memory: one buffer, or a vector */
+	u32 pid, len;
+	u32 want;	/* bytes to copy */
+	u16 local_port, peer_port;
+	u8 role, direction, flags;
+	u8 scan;	/* in: look for a second request; out: there is one */
+	u8 tail_len, first_len;
+	u8 request;	/* begins as a request line might */
+	u8 unused[5];
+	u8 tail[16];	/* the first 8 are used; the rest keeps the verifier content */
+	u8 first[FIRST_BYTES];
+};
+
+/* Whether the call's first bytes could begin a request line: upper-case letters, a space, and the
+ * beginning of a target. Not inlined: the verifier walks its loop once. */
+__noinline int begins_request(const struct call *call)
+{
+	u32 i, start = 0, len;
+	const u8 *b;
+
+	if (!call)
+		return 0;
+	b = call->first;
+	len = call->first_len;
+	if (len > 2 && b[0] == '\r' && b[1] == '\n')
+		start = 2; /* RFC 9112 section 2.2: an empty line before the request line */
+	for (i = start; i < FIRST_BYTES; i++) {
+		if (i >= len)
+			return i > start; /* all that was read: more may follow */
+		if (b[i] == ' ')
+			break;
+		if ((b[i] < 'A' || b[i] > 'Z') && b[i] != '-' && b[i] != '_')
+			return 0;
+	}
+	if (i < start + 2)
+		return 0;
+	if (i + 1 >= len || i >= FIRST_BYTES - 1)
+		return 1;
+	switch (b[i + 1]) {
+	case '/':
+	case 'h':
+	case 'H':
+		return 1;
+	case '*': /* not "PRI * HTTP/2.0" */
+		return b[start] != 'P' || b[start + 1] != 'R' || b[start + 2] != 'I';
+	default:
+		return b[start] == 'C' && b[start + 1] == 'O' && b[i + 1] != '{'; /* CONNECT */
+	}
+}
+
+static __always_inline bool begins_response(const u8 *b, u32 len)
+{
+	return len >= 7 && b[0] == 'H' && b[1] == 'T' && b[2] == 'T' && b[3] == 'P' && b[4] == '/' &&
+	       b[5] == '1' && b[6] == '.';
+}
+
+/* Methods whose requests have no body in practice: GET, HEAD, DELETE, OPTIONS, TRACE. */
+static __always_inline bool method_bodiless(const u8 *b)
+{
+	return b[0] == 'G' || b[0] == 'H' || b[0] == 'D' || b[0] == 'O' || b[0] == 'T';
+}
+
+#define CRLFCRLF 0x0a0d0a0d /* both architectures are little-endian */
+
+static __always_inline bool ends_head(const struct call *call)
+{
+	return call->tail_len == RECORD_TAIL_BYTES && *(u32 *)(call->tail + 4) == CRLFCRLF;
+}
+
+/* The last bytes of a call may lie in several iovecs. The last one with bytes of the call is found in
+ * steps of eight; from there back at most eight pieces hold the tail, as empty ones are rare. */
+struct tail_walk {
+	u64 iovecs, count;
+	u64 left;	/* bytes of the call from here on */
+	u64 index;	/* of the piece with the last byte */
+	u64 last_len;	/* bytes of the call in it */
+	bool found;
+};
+
+static long tail_step(u32 step, struct tail_walk *walk)
+{
+	struct iovec batch[8];
+	u64 n = sizeof(batch), left = walk->count - (u64)step * 8;
+	u32 i;
+
+	if (left < 8)
+		n = left * sizeof(struct iovec);
+	barrier_var(n);
+	if (!n || n > sizeof(batch))
+		return 1;
+	__builtin_memset(batch, 0, sizeof(batch));
+	if (bpf_probe_read_user(batch, n, (void *)(walk->iovecs + (u64)step * sizeof(batch))))
+		return 1;
+	for (i = 0; i < 8; i++) {
+		if (batch[i].iov_len >= walk->left) {
+			walk->index = (u64)step * 8 + i;
+			walk->last_len = walk->left;
+			walk->found = true;
+			return 1;
+		}
+		walk->left -= batch[i].iov_len;
+	}
+	return 0;
+}
+
+__noinline int tail_of_iovecs(struct call *call)
+{
+	struct tail_walk walk = {};
+	u64 iovecs, index, len, missing;
+	struct iovec piece;
+	u32 i;
+
+	if (!call)
+		return 0;
+	iovecs = call->iovecs;
+	missing = call->len < RECORD_TAIL_BYTES ? call->len : RECORD_TAIL_BYTES;
+	walk.iovecs = iovecs;
+	walk.count = call->iovec_count;
+	walk.left = call->len;
+	bpf_loop(PAYLOAD_IOVECS_MAX / 8, tail_step, &walk, 0);
+	if (!walk.found)
+		return 0;
+	call->tail_len = missing;
+	index = walk.index;
+	len = walk.last_len;
+	for (i = 0; i < 8; i++) {
+		u64 take = len < missing ? len : missing;
+
+		if (bpf_probe_read_user(&piece, sizeof(piece), (void *)(iovecs + index * sizeof(piece))))
+			break;
+		missing -= take;
+		if (missing > 8 || take > 8)
+			break;
+		if (take && bpf_probe_read_user(call->tail + missing, take,
+						(void *)((u64)piece.iov_base + len - take)))
+			break;
+		if (!missing)
+			return 0;
+		if (!index--)
+			break;
+		if (bpf_probe_read_user(&piece, sizeof(piece), (void *)(iovecs + index * sizeof(piece))))
+			break;
+		len = piece.iov_len;
+	}
+	call->tail_len = 0;
+	return 0;
+}
+
+static __always_inline void read_tail(struct call *call)
+{
+	u64 n = call->len < RECORD_TAIL_BYTES ? call->len : RECORD_TAIL_BYTES;
+
+	call->tail_len = 0;
+	if (call->iovecs) {
+		tail_of_iovecs(call);
+		return;
+	}
+	if (!bpf_probe_read_user(call->tail, n, (void *)(call->buffer + call->len - n)))
+		call->tail_len = n;
+}
+
+static __always_inline void fill(struct record_io *record, const struct call *call, u32 offset,
+				 u32 captured)
+{
+	record->head.time_ns = call->time_ns;
+	record->head.pid = call->pid;
+	record->head.kind = RECORD_IO;
+	__builtin_memset(record->head.unused, 0, sizeof(record->head.unused));
+	record->cookie = call->cookie;
+	record->begin = call->begin;
+	record->other_end = call->other_end;
+	record->len = call->len;
+	record->offset = offset;
+	record->captured = captured;
+	record->local_port = call->local_port;
+	record->peer_port = call->peer_port;
+	record->role = call->role;
+	record->direction = call->direction;
+	record->flags = call->flags;
+	record->tail_len = 0;
+	__builtin_memset(record->unused, 0, sizeof(record->unused));
+	__builtin_memset(record->tail, 0, sizeof(record->tail));
+}
+
+static __always_inline void put_tail(struct record_io *record, const struct call *call)
+{
+	record->flags |= IO_LAST;
+	record->tail_len = call->tail_len;
+	__builtin_memcpy(record->tail, call->tail, RECORD_TAIL_BYTES);
+}
+
+static __always_inline void count_lost_record(const struct call *call, bool request)
+{
+	u64 one = 1, *count;
+
+	loss_count(LOSS_RING_FULL);
+	if (!request)
+		return;
+	count = bpf_map_lookup_elem(&lost_requests, &call->pid);
+	if (count)
+		(*count)++;
+	else
+		bpf_map_update_elem(&lost_requests, &call->pid, &one, BPF_NOEXIST);
+}
+
+/* A record without a slice of the user's buffer: its first bytes at most. */
+__noinline int emit_brief(struct call *call, bool request)
+{
+	struct record_io *record;
+
+	if (!call)
+		return 0;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record) + FIRST_BYTES, 0);
+	if (!record) {
+		count_lost_record(call, request);
+		return 0;
+	}
+	fill(record, call, 0, call->first_len);
+	put_tail(record, call);
+	__builtin_memcpy(record->data, call->first, FIRST_BYTES);
+	bpf_ringbuf_submit(record, record_wakeup());
+	return 0;
+}
+
+struct scan_window {
+	u8 bytes[BATCH_SCAN_MAX];
+};
+
+/* 1 if a head ends before the last of len bytes, so that another follows in the same call. */
+__noinline int holds_second_head(const struct scan_window *window, u32 len)
+{
+	u32 i;
+
+	if (!window)
+		return 0;
+	for (i = 0; i < BATCH_SCAN_MAX - 4; i += 2) {
+		if (i + 4 >= len)
+			return 0;
+		if (*(u16 *)(window->bytes + i) == 0x0d0a) /* "\n\r": inside "\r\n\r\n" */
+			return 1;
+		if (*(u32 *)(window->bytes + i) == CRLFCRLF)
+			return 1;
+	}
+	return 0;
+}
+
+#define EMIT_SLICE(size)                                                                           \
+	do {                                                                                       \
+		record = bpf_ringbuf_reserve(&records, sizeof(*record) + (size), 0);               \
+		if (!record)                                                                       \
+			break;                                                                     \
+		fill(record, call, offset, n);                                                     \
+		barrier_var(n); /* or the compiler, but not the verifier, knows */                 \
+		if (n > (size))                                                                    \
+			n = (size);                                                                \
+		if (bpf_probe_read_user(record->data, n, (void *)address)) {                       \
+			record->captured = 0;                                                      \
+			record->flags |= IO_UNREADABLE;                                            \
+			loss_count(LOSS_UNREADABLE_MEMORY);                                        \
+		} else if ((size) >= BATCH_SCAN_MAX && call->scan && !offset &&                    \
+			   holds_second_head((void *)record->data, n)) {                                   \
+			call->scan = 2;                                                            \
+		}                                                                                  \
+		if (last)                                                                          \
+			put_tail(record, call);                                                    \
+		bpf_ringbuf_submit(record, record_wakeup());                                       \
+	} while (0)
+
+/* Copies n bytes at address, the call's from offset on, into one record. -1: the ring is full. */
+__noinline int emit_slice(struct call *call, u64 address, u32 offset, u32 len)
+{
+	struct record_io *record = NULL;
+	bool last;
+	u64 n = len;
+
+	if (!call)
+		return -1;
+	last = offset + len >= call->want;
+	if (n <= 256)
+		EMIT_SLICE(256);
+	else if (n <= 512)
+		EMIT_SLICE(512);
+	else if (n <= 1024)
+		EMIT_SLICE(1024);
+	else if (n <= 2048)
+		EMIT_SLICE(2048);
+	else
+		EMIT_SLICE(RECORD_DATA_MAX);
+	return record ? 0 : -1;
+}
+
+struct slice_walk {
+	struct call *call;
+	struct payload *payload;
+	u32 done;
+	int error;
+};
+
+static long slice_step(u32 step, struct slice_walk *walk)
+{
+	struct payload *p = walk->payload;
+	u64 n = walk->call->want - walk->done;
+
+	if (!p->len)
+		return payload_next(p) ? 0 : 1;
+	if (n > p->len)
+		n = p->len;
+	if (n > RECORD_DATA_MAX)
+		n = RECORD_DATA_MAX;
+	walk->error = emit_slice(walk->call, p->base, walk->done, n);
+	p->base += n;
+	p->len -= n;
+	walk->done += n;
+	return walk->error || walk->done >= walk->call->want;
+}
+
+/* Copies the first call->want bytes. -1: the ring is full. */
+static __always_inline int emit_slices(struct call *call, struct payload *p)
+{
+	struct slice_walk walk = {.call = call, .payload = p};
+
+	if (p->len >= call->want && call->want <= RECORD_DATA_MAX) /* the usual case */
+		return emit_slice(call, p->base, 0, call->want);
+	bpf_loop(SLICES_MAX, slice_step, &walk, 0);
+	if (!walk.error && walk.done < call->want) { /* too many pieces: end the call where we are */
+		call->first_len = 0;
+		emit_brief(call, false);
+	}
+	return walk.error;
+}
+
+static __always_inline bool wanted(u32 pid)
+{
+	return !bpf_map_lookup_elem(&unwanted_processes, &pid);
+}
+
+/* Whether this process accepted the connection: a child socket keeps its listener's backlog limit, or, on
+ * unix sockets, its address. */
+static __always_inline bool was_accepted(struct sock *sk, bool is_unix)
+{
+	struct unix_sock *un;
+
+	if (!is_unix)
+		return sk->sk_max_ack_backlog != 0;
+	un = (struct unix_sock *)bpf_skc_to_unix_sock(sk);
+	return un && un->addr;
+}
+
+/* Bytes read and written before this call, as TCP counts them (a SYN or FIN may count as one). */
+static __always_inline bool is_from_birth(struct tcp_sock *tcp, u32 len, u8 direction)
+{
+	u64 received = tcp->bytes_received - (u32)(tcp->rcv_nxt - tcp->copied_seq);
+	u64 sent = tcp->bytes_acked + (u32)(tcp->write_seq - tcp->snd_una);
+
+	return received + sent <= (u64)len + 2 && (direction == DIRECTION_SENT ? sent : received) >= len;
+}
+
+/* Storage for a stream socket of a process that may be wanted. */
+static __always_inline struct connection *connection_create(struct sock *sk, u32 len, u8 direction)
+{
+	u16 family = sk->__sk_common.skc_family;
+	struct connection *c;
+	struct tcp_sock *tcp = NULL;
+
+	if (sk->sk_type != SOCK_STREAM)
+		return NULL;
+	if (family == AF_INET || family == AF_INET6) {
+		if (sk->sk_protocol != IPPROTO_TCP)
+			return NULL;
+		tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+		if (!tcp)
+			return NULL;
+	} else if (family != AF_UNIX) {
+		return NULL;
+	}
+	if (!wanted(bpf_get_current_pid_tgid() >> 32))
+		return NULL;
+	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) {
+		loss_count(LOSS_CONNECTION_STATE);
+		return NULL;
+	}
+	c->cookie = bpf_get_socket_cookie(sk);
+	if (was_accepted(sk, !tcp))
+		c->flags |= CONNECTION_ACCEPTED;
+	if (!tcp) {
+		c->flags |= CONNECTION_UNIX;
+		return c;
+	}
+	if (is_from_birth(tcp, len, direction))
+		c->flags |= CONNECTION_FROM_BIRTH;
+	c->copied_seq = tcp->copied_seq - (direction == DIRECTION_RECEIVED ? len : 0);
+	c->write_seq = tcp->write_seq - (direction == DIRECTION_SENT ? len : 0);
+	return c;
+}
+
+/* A sequence number that did not go back. */
+static __always_inline u32 forward(u32 from, u32 to)
+{
+	return (s32)(to - from) > 0 ? to - from : 0;
+}
+
+static __always_inline void positions_update(struct connection *c, struct sock *sk, u32 len,
+					     u8 direction)
+{
+	struct tcp_sock *tcp;
+	u32 delta;
+
+	if (c->flags & CONNECTION_UNIX) {
+		if (direction == DIRECTION_RECEIVED)
+			c->received_end += len;
+		else
+			c->sent_end += len;
+		return;
+	}
+	tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	if (!tcp)
+		return;
+	if (direction == DIRECTION_RECEIVED) {
+		delta = forward(c->copied_seq, tcp->copied_seq);
+		c->copied_seq += delta;
+		c->received_end += delta;
+	} else {
+		delta = forward(c->write_seq, tcp->write_seq);
+		c->write_seq += delta;
+		c->sent_end += delta;
+	}
+}
+
+static __always_inline void emit_undecoded(const struct call *call)
+{
+	struct record_undecoded *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = call->time_ns;
+	record->head.pid = call->pid;
+	record->head.kind = RECORD_UNDECODED;
+	record->cookie = call->cookie;
+	record->local_port = call->local_port;
+	record->len = call->first_len;
+	__builtin_memcpy(record->first, call->first, FIRST_BYTES);
+	bpf_ringbuf_submit(record, record_wakeup());
+}
+
+/* Gives a connection its role, or marks it: for good if it did not begin as HTTP; an older one may be
+ * inside a body and is looked at again. */
+static __always_inline void identify(struct connection *c, struct call *call)
+{
+	if (call->request) {
+		c->role = call->direction == DIRECTION_RECEIVED ? ROLE_SERVER : ROLE_CLIENT;
+		return;
+	}
+	if (!call->first_len)
+		return; /* unreadable, counted */
+	if (c->flags & CONNECTION_FROM_BIRTH) {
+		c->flags |= CONNECTION_DISMISSED;
+		if (c->flags & CONNECTION_ACCEPTED && call->direction == DIRECTION_RECEIVED)
+			emit_undecoded(call);
+		return;
+	}
+	if (++c->tries > TRIES_MAX) {
+		c->tries = TRIES_MAX;
+		c->recheck_ns = call->time_ns + RECHECK_NS;
+	}
+}
+
+/* A call in the direction of requests: how much to copy; false when it is body and needs no record. */
+static __always_inline bool plan_request(struct connection *c, struct call *call)
+{
+	if (call->request) {
+		u8 pipelined = c->flags & CONNECTION_AWAITING ? CONNECTION_BATCH : 0;
+
+		c->flags = (c->flags & ~(CONNECTION_BODILESS | CONNECTION_TUNNEL | CONNECTION_BATCH)) |
+			   pipelined | CONNECTION_AWAITING;
+		if (method_bodiless(call->first))
+			c->flags |= CONNECTION_BODILESS;
+		if (call->first[0] == 'C' && call->first[1] == 'O')
+			c->flags |= CONNECTION_TUNNEL;
+		c->request_left = REQUEST_BUDGET;
+	}
+	if (c->flags & CONNECTION_BODILESS)
+		c->request_left = BODILESS_BUDGET;
+	else if (call->request && call->len > REQUEST_BUDGET) {
+		read_tail(call);
+		if (ends_head(call)) /* a batch, or a very long head */
+			c->request_left = BODILESS_BUDGET;
+	}
+	if (!c->request_left)
+		return false;
+	call->want = call->len < c->request_left ? call->len : c->request_left;
+	c->request_left -= call->want;
+	call->scan = call->len > BATCH_SCAN_MIN;
+	return true;
+}
+
+/* A call in the direction of responses: always of interest while it is body of an open response. */
+static __always_inline void plan_response(struct connection *c, struct call *call)
+{
+	bool starts = begins_response(call->first, call->first_len);
+
+	if (starts)
+		c->response_left = c->flags & CONNECTION_BATCH ? BATCH_BUDGET : RESPONSE_BUDGET;
+	call->want = call->len < c->response_left ? call->len : c->response_left;
+	c->response_left -= call->want;
+	if (call->want < call->len || c->response_left) {
+		read_tail(call);
+		if (ends_head(call) && !(c->flags & CONNECTION_BATCH))
+			c->response_left = 0;
+	}
+	if (starts && c->flags & CONNECTION_AWAITING && call->first_len >= 10 && call->first[9] != '1')
+		c->flags &= ~CONNECTION_AWAITING;
+}
+
+/* After 101, or 2xx to CONNECT, the connection speaks something else. */
+static __always_inline bool ends_http(const struct connection *c, const struct call *call)
+{
+	if (!(c->flags & CONNECTION_AWAITING) || !begins_response(call->first, call->first_len) ||
+	    call->first_len < 12)
+		return false;
+	if (call->first[9] == '1' && call->first[10] == '0' && call->first[11] == '1')
+		return true;
+	return c->flags & CONNECTION_TUNNEL && call->first[9] == '2';
+}
+
+/* The call's first bytes; p is left at its first piece. */
+__noinline int read_first(struct call *call, struct payload *p)
+{
+	u64 n;
+	u32 i;
+
+	if (!call || !p)
+		return 0;
+	for (i = 0; i < 8 && !p->len; i++) { /* empty pieces */
+		if (!payload_next(p))
+			break;
+	}
+	n = p->len < call->len ? p->len : call->len;
+	if (n > FIRST_BYTES)
+		n = FIRST_BYTES;
+	if (!n || bpf_probe_read_user(call->first, n, (void *)p->base)) {
+		loss_count(LOSS_UNREADABLE_MEMORY);
+		call->flags |= IO_UNREADABLE;
+		return 0;
+	}
+	call->first_len = n;
+	call->request = begins_request(call);
+	return 0;
+}
+
+/* Finds the user's bytes; first_len stays 0 when there are none to be had. */
+static __always_inline void look(struct connection *c, struct call *call, struct payload *p)
+{
+	switch (payload_find(p, c)) {
+	case PAYLOAD_FOUND:
+		call->buffer = p->base;
+		call->iovecs = p->iovecs;
+		call->iovec_count = p->iovec_count;
+		read_first(call, p);
+		break;
+	case PAYLOAD_LOST:
+		call->flags |= IO_UNREADABLE;
+		break;
+	case PAYLOAD_NONE:
+		break;
+	}
+}
+
+static __always_inline void emit(struct connection *c, struct call *call, struct payload *p)
+{
+	bool request = call->direction == (c->role == ROLE_SERVER ? DIRECTION_RECEIVED : DIRECTION_SENT);
+	bool ends = false;
+
+	call->role = c->role;
+	if (!call->first_len) {
+		emit_brief(call, false);
+		return;
+	}
+	if (request) {
+		if (!plan_request(c, call))
+			return;
+	} else {
+		ends = ends_http(c, call);
+		plan_response(c, call);
+	}
+	if (call->want < FIRST_BYTES || call->first_len == call->len) {
+		if (call->first_len < call->len && !call->tail_len)
+			read_tail(call);
+		emit_brief(call, request);
+	} else if (emit_slices(call, p)) {
+		count_lost_record(call, request);
+	}
+	if (call->scan == 2)
+		c->flags |= CONNECTION_BATCH;
+	if (ends) {
+		c->role = ROLE_NONE;
+		c->flags |= CONNECTION_DISMISSED;
+	}
+}
+
+/* A unix socket's peer has closed: no other hook tells. */
+static __always_inline void emit_eof(struct connection *c, struct call *call)
+{
+	c->batch = 0;
+	if (!(c->flags & CONNECTION_UNIX) || c->role == ROLE_NONE)
+		return;
+	call->role = c->role;
+	call->flags |= IO_EOF;
+	emit_brief(call, false);
+}
+
+static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direction)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	struct call call = {};
+	struct payload payload;
+
+	if (c && c->flags & CONNECTION_DISMISSED)
+		return 0;
+	if (direction == DIRECTION_RECEIVED && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_TRUNC))
+		return 0;
+	if (ret < 0)
+		return 0;
+	if (!c) {
+		if (!ret)
+			return 0;
+		c = connection_create(sk, ret, direction);
+		if (!c)
+			return 0;
+	}
+	call.time_ns = bpf_ktime_get_ns();
+	if (c->role == ROLE_NONE && c->recheck_ns > call.time_ns)
+		return 0;
+	call.len = ret;
+	positions_update(c, sk, ret, direction);
+	call.begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - call.len;
+	call.other_end = direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	call.cookie = c->cookie;
+	call.pid = bpf_get_current_pid_tgid() >> 32;
+	call.direction = direction;
+	if (c->flags & CONNECTION_UNIX) {
+		call.flags = IO_UNIX;
+	} else {
+		call.local_port = sk->__sk_common.skc_num;
+		call.peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	}
+	if (c->flags & CONNECTION_FROM_BIRTH)
+		call.flags |= IO_FROM_BIRTH;
+	if (!ret) {
+		emit_eof(c, &call);
+		return 0;
+	}
+	look(c, &call, &payload);
+	if (c->role == ROLE_NONE)
+		identify(c, &call);
+	if (c->role != ROLE_NONE)
+		emit(c, &call, &payload);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(socket_receive, struct sock *sk, int ret, int flags)
+{
+	return io_seen(sk, ret, flags, DIRECTION_RECEIVED);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(socket_send, struct sock *sk, int ret, int flags)
+{
+	return io_seen(sk, ret, flags, DIRECTION_SENT);
+}
+
+/* Closes and resets. In CLOSE_WAIT the peer has sent its FIN, in any other new state of interest this side
+ * closed or the connection broke; sk_err and sk_shutdown tell which. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
+{
+	struct connection *c;
+	struct record_state *record;
+	struct task_struct *task;
+	struct tcp_sock *tcp;
+
+	if (new_state != TCP_CLOSE && new_state != TCP_FIN_WAIT1 && new_state != TCP_CLOSE_WAIT &&
+	    new_state != TCP_LAST_ACK)
+		return 0;
+	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	if (!c || c->role == ROLE_NONE)
+		return 0;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
+		return 0;
+	}
+	task = bpf_get_current_task_btf();
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = bpf_ktime_get_ns();
+	record->head.kind = RECORD_STATE;
+	record->cookie = c->cookie;
+	record->received_end = c->received_end;
+	record->sent_end = c->sent_end;
+	tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	if (tcp) /* a send may be over whose hook is still to come */
+		record->sent_end += forward(c->write_seq, tcp->write_seq);
+	record->error = sk->sk_err;
+	record->old_state = old_state;
+	record->new_state = new_state;
+	record->shutdown = sk->sk_shutdown;
+	if (new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK) { /* in the closer's context */
+		record->head.pid = task->tgid;
+		record->exiting = task->flags & PF_EXITING ? 1 : 0;
+	}
+	bpf_ringbuf_submit(record, record_wakeup());
+	return 0;
+}
+
+/* Unix sockets have no state hook: user space lists those with HTTP from time to time. */
+SEC("iter/bpf_sk_storage_map")
+int socket_list(struct bpf_iter__bpf_sk_storage_map *context)
+{
+	struct connection_state state = {};
+	struct connection *c = context->value;
+	struct sock *sk = context->sk;
+
+	if (!c || !sk || !(c->flags & CONNECTION_UNIX) || c->role == ROLE_NONE)
+		return 0;
+	state.cookie = c->cookie;
+	state.received_end = c->received_end;
+	state.sent_end = c->sent_end;
+	state.role = c->role;
+	state.shutdown = sk->sk_shutdown;
+	bpf_seq_write(context->meta->seq, &state, sizeof(state));
+	return 0;
+}

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "console.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cells.h"
+#include "table.h"
+#include "terminal.h"
+
+enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_REVERSE, STYLE_ALARM, STYLE_COUNT };
+
+static const char *const styles[STYLE_COUNT] = {"", "\033[1m", "\033[2m", "\033[7m", "\033[1;31m"};
+static const char *const styles_no_color[STYLE_COUNT] = {"", "\033[1m", "\033[2m", "\033[7m",
+							 "\033[1m"};
+
+enum column_id { SERVICE, METHOD, ROUTE, RATE, ERRORS, P50, P95, P99, COLUMN_COUNT };
+
+/* Width 0: the column shares what the others leave. */
+static const struct column {
+	const char *title;
+	int width;
+	int plain_width; /* not on a terminal: longer values push the line to the right */
+	enum cells_align align;
+} columns[COLUMN_COUNT] = {
+	[SERVICE] = {"SERVICE", 0, 20, CELLS_LEFT}, [METHOD] = {"METHOD", 7, 7, CELLS_LEFT},
+	[ROUTE] = {"ROUTE", 0, 32, CELLS_LEFT},     [RATE] = {"REQ/S", 7, 9, CELLS_RIGHT},
+	[ERRORS] = {"ERR%", 5, 6, CELLS_RIGHT},     [P50] = {"P50", 6, 8, CELLS_RIGHT},
+	[P95] = {"P95", 6, 8, CELLS_RIGHT},         [P99] = {"P99", 6, 8, CELLS_RIGHT},
+};
+
+/* Left out first to last, until names have NAMES_MIN columns. */
+static const enum column_id droppable[] = {P50, METHOD, P99, ERRORS, P95};
+#define NAMES_MIN 24
+#define SERVICE_MAX 24
+
+static const struct order_name {
+	char key;
+	enum table_order order;
+	const char *name;
+} orders[] = {{'r', TABLE_BY_RATE, "rate"},
+	      {'e', TABLE_BY_ERRORS, "errors"},
+	      {'d', TABLE_BY_DURATION, "duration"},
+	      {'n', TABLE_BY_NAME, "name"}};
+
+struct console {
+	struct table *table;
+	struct terminal *terminal;
+	struct text *frame; /* the terminal's, while something is drawn */
+	const char *const *styles;
+	locale_t utf8;
+	enum table_order order;
+	bool header_written;
+	uint64_t intervals_left_out;
+	size_t scroll, page_lines; /* first line shown, lines shown at once */
+	char version[32];
+	uint64_t time_unix_ns; /* of the last update, 0: none */
+};
+
+/* Numbers of a line as text; "" where a line has none. */
+struct fields {
+	const char *text[COLUMN_COUNT];
+	char route[32], rate[CELLS_NUMBER_MAX], errors[CELLS_NUMBER_MAX];
+	char p50[CELLS_NUMBER_MAX], p95[CELLS_NUMBER_MAX], p99[CELLS_NUMBER_MAX];
+};
+
+static void fill_fields(struct fields *f, const struct table_line *line)
+{
+	const struct table_numbers *n = &line->interval;
+
+	*f = (struct fields){.text = {line->service, line->method, line->route, f->rate, f->errors,
+				      f->p50, f->p95, f->p99}};
+	if (line->kind == TABLE_SUBTOTAL)
+		f->text[ROUTE] = "(all)";
+	if (line->kind == TABLE_UNUSED) {
+		f->text[ROUTE] = "(no requests yet)";
+		return;
+	}
+	cells_rate(f->rate, n->per_second);
+	cells_share(f->errors, n->error_count, n->count);
+	cells_duration(f->p50, n->p50_s);
+	cells_duration(f->p95, n->p95_s);
+	cells_duration(f->p99, n->p99_s);
+}
+
+static void format_time(char out[static 16], uint64_t time_unix_ns)
+{
+	time_t seconds = (time_t)(time_unix_ns / 1000000000);
+	struct tm tm;
+
+	if (!localtime_r(&seconds, &tm) || !strftime(out, 16, "%H:%M:%S", &tm))
+		out[0] = '\0';
+}
+
+/* Plain lines. */
+
+static void add_plain(struct console *c, const char *time, const char *const text[COLUMN_COUNT])
+{
+	text_string(c->frame, time);
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
+		int width = columns[i].plain_width, needed = cells_width(text[i]);
+
+		text_fill(c->frame, ' ', 1);
+		cells_add(c->frame, text[i], width > needed ? width : needed, columns[i].align);
+	}
+	text_string(c->frame, "\n");
+}
+
+static void print_interval(struct console *c)
+{
+	const char *titles[COLUMN_COUNT];
+	char time[16];
+
+	c->frame = terminal_begin(c->terminal);
+	if (!c->frame) {
+		c->intervals_left_out++;
+		return;
+	}
+	if (!c->header_written) {
+		for (size_t i = 0; i < COLUMN_COUNT; i++)
+			titles[i] = columns[i].title;
+		add_plain(c, "TIME    ", titles);
+		c->header_written = true;
+	}
+	format_time(time, c->time_unix_ns);
+	if (c->intervals_left_out) {
+		text_string(c->frame, "# intervals left out for a slow reader: ");
+		text_number(c->frame, c->intervals_left_out);
+		text_string(c->frame, "\n");
+		c->intervals_left_out = 0;
+	}
+	for (size_t i = 0; i < table_line_count(c->table); i++) {
+		struct table_line line = table_line(c->table, i);
+		struct fields fields;
+
+		if (line.kind != TABLE_ROUTE || !line.interval.count)
+			continue;
+		fill_fields(&fields, &line);
+		add_plain(c, time, fields.text);
+	}
+	terminal_flush(c->terminal);
+}
+
+/* The table on a terminal. */
+
+struct layout {
+	int width, height;
+	int widths[COLUMN_COUNT]; /* 0: not shown */
+};
+
+static void share_names(struct layout *l, const struct table *table, int left)
+{
+	int longest = (int)strlen(columns[SERVICE].title);
+
+	for (size_t i = 0; i < table_line_count(table); i++) {
+		int width = cells_width(table_line(table, i).service);
+
+		longest = width > longest ? width : longest;
+	}
+	if (longest > left * 2 / 5)
+		longest = left * 2 / 5;
+	l->widths[SERVICE] = longest < SERVICE_MAX ? longest : SERVICE_MAX;
+	l->widths[ROUTE] = left - l->widths[SERVICE];
+}
+
+static void make_layout(struct layout *l, const struct console *c)
+{
+	int left;
+
+	terminal_size(c->terminal, &l->width, &l->height);
+	left = l->width - 1; /* the gap between the names */
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
+		l->widths[i] = columns[i].width;
+		if (columns[i].width)
+			left -= columns[i].width + 1;
+	}
+	for (size_t i = 0; i < sizeof(droppable) / sizeof(droppable[0]) && left < NAMES_MIN; i++) {
+		left += l->widths[droppable[i]] + 1;
+		l->widths[droppable[i]] = 0;
+	}
+	share_names(l, c->table, left > 2 ? left : 2);
+}
+
+/* Begins line row (from 1), which is cleared; gives the columns it has. */
+static void begin_line(struct console *c, int row)
+{
+	text_string(c->frame, "\033[");
+	text_number(c->frame, (uint64_t)row);
+	text_string(c->frame, ";1H\033[0m\033[2K");
+}
+
+/* One cell of at most width columns within what is left of the line. */
+static void draw_cell(struct console *c, int *left, const char *string, int width,
+		      enum cells_align align, enum style style)
+{
+	if (width > *left)
+		width = *left;
+	if (width <= 0)
+		return;
+	text_string(c->frame, c->styles[style]);
+	cells_add(c->frame, string, width, align);
+	if (style != STYLE_PLAIN)
+		text_string(c->frame, "\033[0m");
+	*left -= width;
+}
+
+static void draw_fields(struct console *c, const struct layout *l, int row,
+			const char *const text[COLUMN_COUNT], enum style style, enum style errors)
+{
+	int left = l->width;
+
+	begin_line(c, row);
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
+		if (!l->widths[i])
+			continue;
+		if (i)
+			draw_cell(c, &left, " ", 1, CELLS_LEFT, style);
+		draw_cell(c, &left, text[i], l->widths[i], columns[i].align,
+			  i == ERRORS ? errors : style);
+	}
+}
+
+static void draw_message(struct console *c, const struct layout *l, int row, const char *message,
+			 enum style style)
+{
+	int left = l->width;
+
+	begin_line(c, row);
+	draw_cell(c, &left, message, cells_width(message), CELLS_LEFT, style);
+}
+
+static const char *order_name(enum table_order order)
+{
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+		if (orders[i].order == order)
+			return orders[i].name;
+	return "";
+}
+
+static void draw_head(struct console *c, const struct layout *l)
+{
+	size_t services = table_service_count(c->table);
+	char line[160], time[16] = "", rate[CELLS_NUMBER_MAX];
+	const char *titles[COLUMN_COUNT];
+
+	if (c->time_unix_ns)
+		format_time(time, c->time_unix_ns);
+	cells_rate(rate, table_per_second(c->table));
+	snprintf(line, sizeof(line), "bittern %s  %s  %s req/s  %zu service%s  by %s", c->version,
+		 time, rate, services, services == 1 ? "" : "s", order_name(c->order));
+	draw_message(c, l, 1, line, STYLE_BOLD);
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		titles[i] = columns[i].title;
+	if (l->height > 1)
+		draw_fields(c, l, 2, titles, STYLE_REVERSE, STYLE_REVERSE);
+}
+
+static void draw_line(struct console *c, const struct layout *l, int row, size_t i)
+{
+	struct table_line line = table_line(c->table, i);
+	enum style style = STYLE_PLAIN;
+	struct fields fields;
+
+	fill_fields(&fields, &line);
+	if (line.kind == TABLE_SUBTOTAL)
+		style = STYLE_BOLD;
+	else if (!line.interval.count)
+		style = STYLE_DIM;
+	draw_fields(c, l, row, fields.text, style, line.interval.error_count ? STYLE_ALARM : style);
+}
+
+static void draw_foot(struct console *c, const struct layout *l, size_t shown)
+{
+	char line[160];
+
+	snprintf(line, sizeof(line),
+		 "q quit  sort: r rate e errors d duration n name  scroll: j k  %zu-%zu of %zu",
+		 shown ? c->scroll + 1 : 0, c->scroll + shown, table_line_count(c->table));
+	draw_message(c, l, l->height, line, STYLE_DIM);
+}
+
+static void draw_table(struct console *c, const struct layout *l)
+{
+	size_t total = table_line_count(c->table), shown = 0;
+	int row = 3, last = l->height > 4 ? l->height - 1 : l->height;
+
+	draw_head(c, l);
+	if (!table_has_requests(c->table) && row <= last)
+		draw_message(c, l, row++, "waiting for requests of Python and Node.js services...",
+			     STYLE_PLAIN);
+	c->page_lines = row <= last ? (size_t)(last - row + 1) : 1;
+	if (c->scroll > total || total - c->scroll < c->page_lines)
+		c->scroll = total > c->page_lines ? total - c->page_lines : 0;
+	for (; row <= last && c->scroll + shown < total; row++, shown++)
+		draw_line(c, l, row, c->scroll + shown);
+	for (; row <= last; row++)
+		begin_line(c, row);
+	if (last < l->height)
+		draw_foot(c, l, shown);
+}
+
+void console_draw(struct console *c)
+{
+	struct layout layout;
+	locale_t previous;
+
+	if (!terminal_is_screen(c->terminal))
+		return;
+	c->frame = terminal_begin(c->terminal);
+	if (!c->frame)
+		return;
+	previous = c->utf8 ? uselocale(c->utf8) : (locale_t)0;
+	make_layout(&layout, c);
+	draw_table(c, &layout);
+	if (previous)
+		uselocale(previous);
+	terminal_flush(c->terminal);
+}
+
+void console_update(struct console *c, const struct snapshot *snapshot)
+{
+	locale_t previous;
+
+	if (table_update(c->table, snapshot))
+		return;
+	c->time_unix_ns = snapshot->time_unix_ns;
+	snprintf(c->version, sizeof(c->version), "%s", snapshot->version);
+	if (terminal_is_screen(c->terminal)) {
+		console_draw(c);
+		return;
+	}
+	previous = c->utf8 ? uselocale(c->utf8) : (locale_t)0;
+	print_interval(c);
+	if (previous)
+		uselocale(previous);
+}
+
+/* Keys. */
+
+static void scroll_by(struct console *c, long lines)
+{
+	if (lines < 0 && c->scroll < (size_t)-lines)
+		c->scroll = 0;
+	else
+		c->scroll += (size_t)lines; /* console_draw() finds the end */
+}
+
+static const struct scroll_key {
+	const char *keys;
+	int lines, pages;
+} scroll_keys[] = {
+	{"j", 1, 0},       {"k", -1, 0},      {"\033[B", 1, 0},  {"\033OB", 1, 0},
+	{"\033[A", -1, 0}, {"\033OA", -1, 0}, {"\033[6~", 0, 1}, {"\033[5~", 0, -1},
+};
+
+static void take_key(struct console *c, const char *key)
+{
+	for (size_t i = 0; i < sizeof(scroll_keys) / sizeof(scroll_keys[0]); i++)
+		if (strcmp(scroll_keys[i].keys, key) == 0)
+			scroll_by(c, scroll_keys[i].lines +
+					     scroll_keys[i].pages * (long)c->page_lines);
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		if (orders[i].key != key[0] || key[1])
+			continue;
+		c->order = orders[i].order;
+		c->scroll = 0;
+		table_sort(c->table, c->order);
+	}
+}
+
+bool console_keys(struct console *c)
+{
+	char key[TERMINAL_KEY_MAX];
+	bool any = false;
+
+	while (terminal_key(c->terminal, key)) {
+		if (strcmp(key, "q") == 0)
+			return false;
+		take_key(c, key);
+		any = true;
+	}
+	if (any)
+		console_draw(c);
+	return !terminal_gone(c->terminal);
+}
+
+int console_open(struct console **out, int output_fd, int input_fd)
+{
+	const char *no_color = getenv("NO_COLOR");
+	struct console *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	if (table_open(&c->table) || terminal_open(&c->terminal, output_fd, input_fd)) {
+		console_close(c);
+		return -ENOMEM;
+	}
+	c->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0); /* without: ASCII only */
+	c->styles = no_color && *no_color ? styles_no_color : styles;
+	c->order = terminal_is_screen(c->terminal) ? TABLE_BY_RATE : TABLE_BY_NAME;
+	table_sort(c->table, c->order);
+	*out = c;
+	return 0;
+}
+
+int console_input_fd(const struct console *c)
+{
+	return terminal_input_fd(c->terminal);
+}
+
+void console_close(struct console *c)
+{
+	if (!c)
+		return;
+	terminal_close(c->terminal);
+	if (c->utf8)
+		freelocale(c->utf8);
+	table_close(c->table);
+	free(c);
+}
