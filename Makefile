@@ -19,7 +19,7 @@ CFLAGS += -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -I$(B) 
 	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 comma := ,
 BPF_CFLAGS = -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wno-unused-parameter \
-	-Wpadded-bitfield -MMD -MP $(BPF_INCLUDES)
+	-MMD -MP $(BPF_INCLUDES)
 LDLIBS = -Wl,-Bstatic -lbpf -lelf -lz -lmicrohttpd -ljansson -luuid -Wl,-Bdynamic -lm -lpthread
 
 SOURCES := $(wildcard agent/*.c exporters/*.c)
@@ -57,10 +57,11 @@ $(B)/bittern.skel.h: $(BPF_OBJECTS)
 	$(Q)$(BPFTOOL) gen object $(B)/bittern.bpf.o $^
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bittern.bpf.o name bittern > $@.tmp && mv $@.tmp $@
 
+$(B)/tests/test_console: $(B)/tests/screen.o
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ROOMS) -lcmocka $(LDLIBS) -lutil
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) -lcmocka $(LDLIBS) -lutil
 
 check: $(TESTS)
 	$(Q)for test in $(TESTS); do $$test || exit 1; done

@@ -24,8 +24,8 @@ static inline void cleanup_close_directory(DIR **directory)
 		closedir(*directory);
 }
 
-#define cleanup_free	  __attribute__((cleanup(cleanup_free_pointer)))
-#define cleanup_close	  __attribute__((cleanup(cleanup_close_fd)))
+#define cleanup_free __attribute__((cleanup(cleanup_free_pointer)))
+#define cleanup_close __attribute__((cleanup(cleanup_close_fd)))
 #define cleanup_directory __attribute__((cleanup(cleanup_close_directory)))
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container - the container a process runs in and what its engine calls it.
  *
- * Looks the names up where Docker, Podman, CRI-O and containerd (also under Kubernetes and nerdctl) keep
- * them on the host. Where these files are out of reach everything stays "". No state. */
+ * Looks the names up where Docker, Podman, CRI-O and containerd (also under Kubernetes and
+ * nerdctl) keep them on the host. Where these files are out of reach everything stays "". No
+ * state. */
 #ifndef BITTERN_CONTAINER_H
 #define BITTERN_CONTAINER_H
 

@@ -72,6 +72,8 @@ static void on_request(void *context, struct exchange *x, const char *path, size
 {
 	struct agent *agent = context;
 
+	if (x->role != ROLE_SERVER)
+		return;
 	x->service = services_bind(agent->services, x->pid, x->port, x->start_ns);
 	x->has_path = x->service && path_len;
 	if (x->has_path)
@@ -349,7 +351,7 @@ static int run(struct agent *agent)
 		{.fd = capture_fd(agent->capture), .events = POLLIN},
 		{.fd = agent->signal_fd, .events = POLLIN},
 		{.fd = agent->server ? server_fd(agent->server) : -1, .events = POLLIN},
-		{.fd = agent->console && isatty(STDIN_FILENO) ? STDIN_FILENO : -1, .events = POLLIN},
+		{.fd = agent->console ? console_input_fd(agent->console) : -1, .events = POLLIN},
 	};
 
 	while (!agent->stop) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* packed_facts - process facts in as few bytes as they need, some 500, shared by a process and its forks.
+/* packed_facts - process facts in as few bytes as they need, some 500, shared by a process and
+ * its forks.
  *
  * Counted references: packed_facts_share() adds one, packed_facts_drop() takes one. */
 #ifndef BITTERN_PACKED_FACTS_H

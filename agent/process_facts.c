@@ -56,7 +56,8 @@ static enum runtime runtime_of_name(const char *name)
 	return skip_prefix(name, "uwsgi") ? RUNTIME_PYTHON : RUNTIME_OTHER;
 }
 
-/* uWSGI serves other languages by plugins, which it loads after exec: its arguments tell, not its maps. */
+/* uWSGI serves other languages by plugins, which it loads after exec: its arguments tell, not
+ * its maps. */
 static bool is_foreign_uwsgi(const char *const *arg, size_t count)
 {
 	static const char *const languages[] = {"psgi", "perl", "rack", "rails", "ruby",
@@ -154,7 +155,8 @@ static int open_process(const char *proc_path, pid_t pid)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%d", proc_path, (int)pid);
-	/* All is read through this descriptor: it never turns to another process of the same pid. */
+	/* All is read through this descriptor: it never turns to another process of the same
+	 * pid. */
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? process_errno() : fd;
 }
@@ -217,9 +219,9 @@ static void read_cwd(struct process_facts *facts, int process)
 	}
 }
 
-/* Lines are "hierarchy:controllers:path". The unified hierarchy has no controllers; in hybrid mode
- * either it or name=systemd is the one that systemd uses, and the other may be "/". A container engine may
- * use any. */
+/* Lines are "hierarchy:controllers:path". The unified hierarchy has no controllers; in hybrid
+ * mode either it or name=systemd is the one that systemd uses, and the other may be "/". A
+ * container engine may use any. */
 static void read_cgroup(struct process_facts *facts, int process)
 {
 	cleanup_free char *text = NULL;
@@ -325,7 +327,8 @@ static void read_container(struct process_facts *facts, const char *proc_path, i
 	size_t len;
 
 	if (facts->container_id[0]) {
-		/* The files are the host's: init's root, also when bittern is in a container itself. */
+		/* The files are the host's: init's root, also when bittern is in a container
+		 * itself. */
 		snprintf(path, sizeof(path), "%s/1/root", proc_path);
 		host_root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		container_read(&container, host_root, facts->container_id);

@@ -16,14 +16,14 @@
 struct service;
 
 struct process {
-	pid_t pid;    /* 0: an unused place */
+	pid_t pid; /* 0: an unused place */
 	pid_t parent; /* 0: not known */
 	struct service *service;
 	struct packed_facts *facts; /* NULL: not read (not wanted, or not yet) */
-	uint64_t exited_ns;	    /* 0: it lives */
-	uint32_t next;		    /* place of the next in its chain or in the list of unused places */
-	uint32_t refused_epoch;	    /* the services were full then: not asked again until one goes */
-	uint8_t runtime;	    /* enum runtime */
+	uint64_t exited_ns; /* 0: it lives */
+	uint32_t next; /* place of the next in its chain or in the list of unused places */
+	uint32_t refused_epoch; /* the services were full then: not asked again until one goes */
+	uint8_t runtime; /* enum runtime */
 	bool wanted;
 	bool seen; /* by the scan that is going on */
 };
@@ -34,8 +34,8 @@ struct process_table {
 	struct process *pool;
 	uint32_t used_count; /* places ever used: the pool's head */
 	uint32_t capacity;
-	uint32_t unused;     /* first of the unused places below used_count */
-	uint32_t *buckets;   /* places, by hash of the pid */
+	uint32_t unused; /* first of the unused places below used_count */
+	uint32_t *buckets; /* places, by hash of the pid */
 	uint32_t bucket_count;
 	uint32_t count; /* processes */
 	uint32_t max_count;
@@ -43,17 +43,17 @@ struct process_table {
 
 void process_table_init(struct process_table *table, uint32_t max_count);
 struct process *process_table_find(const struct process_table *table, pid_t pid); /* or NULL */
-/* A new process, zeroed but for its pid, which must not be in the table; NULL when that is full or there is
- * no memory. */
+/* A new process, zeroed but for its pid, which must not be in the table; NULL when that is full
+ * or there is no memory. */
 struct process *process_table_add(struct process_table *table, pid_t pid);
 /* Drops its facts too. Other pointers stay valid. */
 void process_table_remove(struct process_table *table, struct process *process);
 void process_table_free(struct process_table *table);
 
 /* For each living or exited process, in no order; removing the current one is fine. */
-#define process_table_for_each(process, table)                                                     \
-	for ((process) = (table)->pool;                                                            \
-	     (process) && (process) != (table)->pool + (table)->used_count; (process)++)           \
+#define process_table_for_each(process, table)                                           \
+	for ((process) = (table)->pool;                                                  \
+	     (process) && (process) != (table)->pool + (table)->used_count; (process)++) \
 		if ((process)->pid)
 
 #endif

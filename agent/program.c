@@ -97,7 +97,8 @@ static bool list_has(const char *list, const char *word, size_t len)
 
 bool program_is_generic(const char *word, size_t len)
 {
-	/* The second half comes from Django's templates ("config.settings") and from Python itself. */
+	/* The second half comes from Django's templates ("config.settings") and from Python
+	 * itself. */
 	return list_has("main app server index api wsgi asgi src run "
 			"config settings manage __main__",
 			word, len);

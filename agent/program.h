@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* program - which application a Python or Node.js command line runs.
  *
- * Pure and without allocation: reads the arguments (and of the environment what process_facts.h kept),
- * never a file. Knows the options of the interpreters and of the usual servers well enough to tell an
- * option's value from the application. Also reads the titles that programs put in place of their
- * arguments ("gunicorn: worker [shop.wsgi:app]", "node /srv/shop/app.js"). */
+ * Pure and without allocation: reads the arguments (and of the environment what process_facts.h
+ * kept), never a file. Knows the options of the interpreters and of the usual servers well
+ * enough to tell an option's value from the application. Also reads the titles that programs put
+ * in place of their arguments ("gunicorn: worker [shop.wsgi:app]", "node /srv/shop/app.js"). */
 #ifndef BITTERN_PROGRAM_H
 #define BITTERN_PROGRAM_H
 
@@ -14,12 +14,12 @@
 #include "process_facts.h"
 
 struct program {
-	const char *script;    /* the file that is run, as given, or NULL; into the facts */
+	const char *script; /* the file that is run, as given, or NULL; into the facts */
 	const char *directory; /* where the command line goes before it runs (--chdir), or NULL */
-	char module[128];      /* "shop.api" of shop.api:app, without the attribute; "" for none */
-	bool django;	       /* script is manage.py: the project is in its text */
-	bool script_names;     /* the script's stem is the application's name (streamlit) */
-	bool child;	       /* started by Python's multiprocessing: it is what its parent is */
+	char module[128]; /* "shop.api" of shop.api:app, without the attribute; "" for none */
+	bool django; /* script is manage.py: the project is in its text */
+	bool script_names; /* the script's stem is the application's name (streamlit) */
+	bool child; /* started by Python's multiprocessing: it is what its parent is */
 };
 
 void program_of(struct program *program, const struct process_facts *facts);

@@ -79,7 +79,8 @@ static bool is_taken(const struct service_table *table, const struct service *se
 	return false;
 }
 
-/* base_name, or with a port other than 0 "shop:8001"; "shop:8001-2" where another has that very name. */
+/* base_name, or with a port other than 0 "shop:8001"; "shop:8001-2" where another has that very
+ * name. */
 static void set_name(const struct service_table *table, struct service_entry *entry, uint16_t port)
 {
 	struct service *service = &entry->service;
@@ -105,7 +106,8 @@ static bool is_named_plainly(const struct service_entry *entry)
 	return strcmp(entry->base_name, entry->service.name) == 0;
 }
 
-/* Whether a process with this identity may be entry's: not when it was told apart, and the name chosen. */
+/* Whether a process with this identity may be entry's: not when it was told apart, and the name
+ * chosen. */
 static bool is_candidate(const struct service_entry *entry, const struct service_identity *identity)
 {
 	return has_name(entry, identity) && (!identity->chosen || is_named_plainly(entry));
@@ -224,7 +226,8 @@ struct service *service_table_get(struct service_table *table,
 	struct service_entry *entry = find_existing(table, request), *plain;
 	bool told_apart;
 
-	/* Who has the plain name gives it up for one with its port, if it was not chosen and has a port. */
+	/* Who has the plain name gives it up for one with its port, if it was not chosen and has
+	 * a port. */
 	plain = entry ? NULL : find_plain(table, identity);
 	if (plain && (plain->chosen || !plain->service.lowest_port) &&
 	    (identity->chosen || request->port == 0))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* service_table - the services there are, and which of them a name means.
  *
- * A name that somebody chose is one service. A name that was only guessed (a folder, a package, a unit)
- * can be that of several programs: these are told apart by their ports.
- * Owns its services and their routes. Loop thread only. */
+ * A name that somebody chose is one service. A name that was only guessed (a folder, a package,
+ * a unit) can be that of several programs: these are told apart by their ports. Owns its
+ * services and their routes. Loop thread only. */
 #ifndef BITTERN_SERVICE_TABLE_H
 #define BITTERN_SERVICE_TABLE_H
 
@@ -32,10 +32,11 @@ struct service_request {
 	void *context;
 };
 
-/* The service of a process that is bound to none yet: one that is there, or a new one. NULL when the table is full
- * or there is no memory. May rename another, which then shares the name. The port is added.
- * Its process_count is the caller's affair. */
-struct service *service_table_get(struct service_table *table, const struct service_request *request);
+/* The service of a process that is bound to none yet: one that is there, or a new one. NULL when
+ * the table is full or there is no memory. May rename another, which then shares the name. The
+ * port is added. Its process_count is the caller's affair. */
+struct service *service_table_get(struct service_table *table,
+				  const struct service_request *request);
 void service_table_add_port(struct service *service, uint16_t port);
 /* NULL for the first; NULL at the end. */
 struct service *service_table_next(const struct service_table *table,

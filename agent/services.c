@@ -156,7 +156,8 @@ static struct process *add_process(struct services *s, pid_t pid, uint64_t now_n
 
 static struct process *learn(struct services *s, pid_t pid, uint64_t now_ns, int depth);
 
-/* A child that Python's multiprocessing started runs what its parent runs, whatever its arguments say. */
+/* A child that Python's multiprocessing started runs what its parent runs, whatever its
+ * arguments say. */
 static void inherit(struct services *s, pid_t pid, uint64_t now_ns, int depth)
 {
 	pid_t parent_pid = s->work.parent;
@@ -191,8 +192,8 @@ static bool read_facts(struct services *s, pid_t pid, uint64_t now_ns, int depth
 	return true;
 }
 
-/* Reads what a process is, known or not; NULL when it is gone (a known one has exited then), when it has no
- * program, or when the table is full. */
+/* Reads what a process is, known or not; NULL when it is gone (a known one has exited then),
+ * when it has no program, or when the table is full. */
 static struct process *learn(struct services *s, pid_t pid, uint64_t now_ns, int depth)
 {
 	struct process *process = process_table_find(&s->processes, pid);
@@ -268,8 +269,8 @@ static void scan_process(struct services *s, pid_t pid, uint64_t now_ns)
 
 	if (error == -ESRCH)
 		return; /* gone, a zombie or a kernel thread */
-	/* An exited one that has a program is another of the same pid; a living one with another runtime is
-	 * one whose exec was missed. */
+	/* An exited one that has a program is another of the same pid; a living one with another
+	 * runtime is one whose exec was missed. */
 	if (!process || (!error && (process->exited_ns || runtime != process->runtime)))
 		process = learn(s, pid, now_ns, 0);
 	if (process)
@@ -320,7 +321,8 @@ static struct process *parent_of(const struct services *s, const struct process 
 	return process_table_find(&s->processes, process->parent);
 }
 
-/* Whether other, an ancestor of the process in s->work, is its master: of the same name and program. */
+/* Whether other, an ancestor of the process in s->work, is its master: of the same name and
+ * program. */
 static bool is_master(const struct family *family, const struct process *other)
 {
 	struct services *s = family->s;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* services - which process belongs to which service.
  *
- * A table of processes (by pid in the agent's pid namespace), filled by a scan of /proc at start, by
- * exec, fork and exit records, and on demand for a pid not seen before; and a table of services.
- * A process becomes part of a service when it is first seen to serve (services_bind), so that a Python
- * script which serves nothing is no service.
- * Naming is service_name.h's; reading /proc is process_facts.h's. No timers: the caller passes the time.
- * Owns its services and their routes. Loop thread only.
+ * A table of processes (by pid in the agent's pid namespace), filled by a scan of /proc at
+ * start, by exec, fork and exit records, and on demand for a pid not seen before; and a table of
+ * services. A process becomes part of a service when it is first seen to serve (services_bind),
+ * so that a Python script which serves nothing is no service. Naming is service_name.h's;
+ * reading /proc is process_facts.h's. No timers: the caller passes the time. Owns its services
+ * and their routes. Loop thread only.
  *
- * A name that was chosen (configuration, OTEL_*, Kubernetes, container) is one service. Processes of the
- * same guessed name (unit, package, module, folder) are one service if they share a port, if they are
- * family (master and workers), or if the service had no living process and comes back; otherwise they
- * are told apart by their lowest ports, and the older one is renamed too: shop:8000 and shop:8001.
+ * A name that was chosen (configuration, OTEL_*, Kubernetes, container) is one service.
+ * Processes of the same guessed name (unit, package, module, folder) are one service if they
+ * share a port, if they are family (master and workers), or if the service had no living process
+ * and comes back; otherwise they are told apart by their lowest ports, and the older one is
+ * renamed too: shop:8000 and shop:8001.
  *
  * A process costs 48 bytes, and about 500 more if its runtime is wanted, which its forks share. */
 #ifndef BITTERN_SERVICES_H
@@ -26,39 +27,40 @@
 #include "routes.h"
 
 #define SERVICES_PROCESSES_MAX 65536
-#define SERVICES_MAX	       1000
-#define SERVICE_KEEP_NS	       (5 * 60 * 1000000000ull) /* counters outlive the last exit so long */
-#define PROCESS_KEEP_NS	       (10 * 1000000000ull)	/* its sockets' records follow its exit */
+#define SERVICES_MAX 1000
+#define SERVICE_KEEP_NS (5 * 60 * 1000000000ull) /* counters outlive the last exit so long */
+#define PROCESS_KEEP_NS (10 * 1000000000ull) /* its sockets' records follow its exit */
 
 enum undecoded_reason { UNDECODED_HTTP2, UNDECODED_TLS, UNDECODED_OTHER, UNDECODED_REASON_COUNT };
 
 struct service {
-	uint32_t id;		/* never used again */
-	char name[128];		/* with the namespace unique among the services there are, port suffix
-				 * included; valid UTF-8. Changes when another of that name appears */
-	char namespace[128];	/* "" when not known */
-	char instance_id[37];	/* UUID v5 of host.id, namespace and name; changes with the name */
-	char container_id[65];	/* of its first process; "" when none */
+	uint32_t id; /* never used again */
+	/* With the namespace unique among the services there are, port suffix included; valid
+	 * UTF-8. Changes when another of that name appears. */
+	char name[128];
+	char namespace[128]; /* "" when not known */
+	char instance_id[37]; /* UUID v5 of host.id, namespace and name; changes with the name */
+	char container_id[65]; /* of its first process; "" when none */
 	enum runtime runtime;
-	uint16_t lowest_port;	/* of those it has served on; 0: none (unix sockets) */
+	uint16_t lowest_port; /* of those it has served on; 0: none (unix sockets) */
 	uint32_t process_count; /* living processes bound to it */
-	uint64_t gone_ns;	/* when process_count fell to 0; 0 while there are any */
+	uint64_t gone_ns; /* when process_count fell to 0; 0 while there are any */
 	struct routes *routes;
 	uint64_t undecoded_counts[UNDECODED_REASON_COUNT];
 };
 
 struct services_config {
 	const char *proc_path; /* "/proc" */
-	const char *host_id;   /* for instance_id */
-	bool all_runtimes;     /* --runtime all */
+	const char *host_id; /* for instance_id */
+	bool all_runtimes; /* --runtime all */
 	bool want_runtime[RUNTIME_COUNT];
-	size_t max_routes;     /* per service */
+	size_t max_routes; /* per service */
 	const struct route_patterns *patterns; /* may be NULL */
 	/* --service NAME=MATCH, in order; see service_name.h */
 	const struct service_match *matches;
 	size_t match_count;
-	/* Told of each process once its runtime is known, of each fork of a known one, and again after each
-	 * exec: the kernel side drops what unwanted processes do. */
+	/* Told of each process once its runtime is known, of each fork of a known one, and again
+	 * after each exec: the kernel side drops what unwanted processes do. */
 	void (*set_wanted)(void *context, pid_t pid, bool wanted);
 	/* Told before a service goes for good (SERVICE_KEEP_NS after its last exit). */
 	void (*closed)(void *context, const struct service *service);
@@ -69,20 +71,22 @@ struct services;
 
 /* Copies config; what it points to must outlive the services. 0 and *out, to be closed; -ENOMEM. */
 int services_open(struct services **out, const struct services_config *config);
-/* Reads all of /proc once; 0 or -errno when proc_path cannot be read. Later ones add what was missed: new
- * processes, other programs, exits. Some 3 us a process: not more often than every 10 s. */
+/* Reads all of /proc once; 0 or -errno when proc_path cannot be read. Later ones add what was
+ * missed: new processes, other programs, exits. Some 3 us a process: not more often than every
+ * 10 s. */
 int services_scan(struct services *s, uint64_t now_ns);
 
 void services_exec(struct services *s, pid_t pid, uint64_t now_ns);
 /* The child starts with what its parent is, and counts as its service's at once. */
 void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_ns);
 void services_exit(struct services *s, pid_t pid, uint64_t now_ns);
-/* The service of a process that serves on port (host order, 0 for a unix socket); NULL when the process
- * is not wanted or a table is full (counted). Usually one hash look-up; reads /proc for a pid not seen before.
- * Binds the process at its first call, and adds port to what the service serves on. */
+/* The service of a process that serves on port (host order, 0 for a unix socket); NULL when the
+ * process is not wanted or a table is full (counted). Usually one hash look-up; reads /proc for
+ * a pid not seen before. Binds the process at its first call, and adds port to what the service
+ * serves on. */
 struct service *services_bind(struct services *s, pid_t pid, uint16_t port, uint64_t now_ns);
-/* Forgets exited processes after PROCESS_KEEP_NS and services after SERVICE_KEEP_NS. Call once a second
- * or less often. */
+/* Forgets exited processes after PROCESS_KEEP_NS and services after SERVICE_KEEP_NS. Call once a
+ * second or less often. */
 void services_expire(struct services *s, uint64_t now_ns);
 
 /* Iteration in order of creation: pass NULL for the first; NULL at the end. */
@@ -92,13 +96,14 @@ struct services_stats {
 	size_t process_count; /* living ones that are known */
 	size_t service_count;
 	uint64_t refused_processes, refused_services; /* a table was full */
-	uint64_t unreadable_processes;		       /* gone before /proc was read, or no permission */
+	uint64_t unreadable_processes; /* gone before /proc was read, or no permission */
 };
 struct services_stats services_stats(const struct services *s);
 
 /* How many living processes of each runtime were found, for bittern check. */
 void services_count_runtimes(const struct services *s, size_t counts[static RUNTIME_COUNT]);
-/* Until the next call; NULL: not known or not wanted. A fork has the arguments of its parent's exec. */
+/* Until the next call; NULL: not known or not wanted. A fork has the arguments of its parent's
+ * exec. */
 const struct process_facts *services_facts(const struct services *s, pid_t pid);
 void services_close(struct services *s); /* NULL is fine */
 

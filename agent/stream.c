@@ -120,10 +120,12 @@ static void take_line(struct stream *s, const char *line, size_t len, uint64_t s
 	}
 	if (!len && !s->line_cut)
 		return; /* empty lines before a start line, section 2.2 */
-	if (owner->start_line(context, line, len, s->line_cut, slice, start, s->start_ns))
+	if (owner->start_line(context, line, len, s->line_cut, slice, start, s->start_ns)) {
 		s->state = STREAM_LOST;
-	else
+		s->resume_from = slice->begin + 1; /* not at this call again */
+	} else {
 		s->in_fields = true;
+	}
 }
 
 /* Lines of a head among the known bytes; s->next moves behind what was taken. */
@@ -181,7 +183,7 @@ static void gap(struct stream *s, uint64_t position, const struct slice *slice,
 static bool resume(struct stream *s, const struct slice *slice, const struct stream_owner *owner,
 		   void *context)
 {
-	if (slice->position != slice->begin || !slice->len ||
+	if (slice->position != slice->begin || slice->begin < s->resume_from || !slice->len ||
 	    !owner->begins(slice->data, slice->len))
 		return false;
 	if (s->state == STREAM_GUESS && !s->end_likely)

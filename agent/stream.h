@@ -69,6 +69,7 @@ struct stream {
 	uint16_t line_len, line_capacity;
 	char *line;	  /* the known part of a split line */
 	uint64_t next;	  /* position of the next byte that matters */
+	uint64_t resume_from; /* LOST: calls that begin before hold nothing new */
 	uint64_t start_ns;/* when the current message's first byte passed */
 	uint64_t last_ns; /* when its last byte so far passed */
 	struct http_fields fields;

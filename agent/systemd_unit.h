@@ -6,11 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The name of the path's innermost service, escapes decoded, without instance and suffix: "shop" of
- * /system.slice/shop@1.service. false ("" then): there is none, or it is no application but a session, a
- * container engine, a process manager, a terminal or something that systemd-run named. */
+/* The name of the path's innermost service, escapes decoded, without instance and suffix: "shop"
+ * of /system.slice/shop@1.service. false ("" then): there is none, or it is no application but a
+ * session, a container engine, a process manager, a terminal or something that systemd-run
+ * named. */
 bool systemd_unit_name(char *name, size_t size, const char *cgroup_path);
-/* Whether wanted ("shop.service", "shop@1", "shop") is the path's innermost unit, whatever it is. */
+/* Whether wanted ("shop.service", "shop@1", "shop") is the path's innermost unit, whatever it
+ * is. */
 bool systemd_unit_is(const char *cgroup_path, const char *wanted);
 
 #endif

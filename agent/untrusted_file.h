@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-/* The first max_bytes of path below the directory root, with a NUL behind. 0 and *out, to be freed; -errno
- * (-EINVAL: no regular file). */
+/* The first max_bytes of path below the directory root, with a NUL behind. 0 and *out, to be
+ * freed; -errno (-EINVAL: no regular file). */
 int untrusted_file_read(char **out, size_t *out_len, int root, const char *path, size_t max_bytes);
 /* The same of an open file, whatever it is; closes nothing. */
 int untrusted_fd_read(char **out, size_t *out_len, int fd, size_t max_bytes);

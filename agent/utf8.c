@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Length of the valid character at s (RFC 3629: no surrogates, nothing longer than it need be); 0: none. */
+/* Length of the valid character at s (RFC 3629: no surrogates, nothing longer than it need be);
+ * 0: none. */
 static size_t character_len(const unsigned char *s, size_t len)
 {
 	unsigned char first_min = 0x80, first_max = 0xbf;

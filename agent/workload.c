@@ -9,7 +9,8 @@
 #define SAFE_ALPHABET "bcdfghjklmnpqrstvwxz2456789"
 #define DIGITS "0123456789"
 
-/* Length of name without a last "-part" of min to max characters out of alphabet; len when it has none. */
+/* Length of name without a last "-part" of min to max characters out of alphabet; len when it
+ * has none. */
 static size_t cut_part(const char *name, size_t len, const char *alphabet, size_t min, size_t max)
 {
 	size_t begin = len;

@@ -6,8 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* "shop" of shop-6d4cf56db6-x7k2p (Deployment), shop-0 (StatefulSet), shop-x7k2p (DaemonSet, Job) and
- * shop-28423140-x7k2p (CronJob); any other name as it is. false ("" then): pod_name is empty. */
+/* "shop" of shop-6d4cf56db6-x7k2p (Deployment), shop-0 (StatefulSet), shop-x7k2p (DaemonSet,
+ * Job) and shop-28423140-x7k2p (CronJob); any other name as it is. false ("" then): pod_name is
+ * empty. */
 bool workload_of_pod(char *name, size_t size, const char *pod_name);
 
 #endif

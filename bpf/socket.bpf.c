@@ -482,8 +482,12 @@ static __always_inline void emit_undecoded(const struct call *call)
  * inside a body and is looked at again. */
 static __always_inline void identify(struct connection *c, struct call *call)
 {
-	if (call->request) {
-		c->role = call->direction == DIRECTION_RECEIVED ? ROLE_SERVER : ROLE_CLIENT;
+	if (call->request && call->direction == DIRECTION_RECEIVED) {
+		c->role = ROLE_SERVER;
+		return;
+	}
+	if (call->request && call->direction == DIRECTION_SENT) {
+		c->flags |= CONNECTION_DISMISSED; /* a client's: not reported so far */
 		return;
 	}
 	if (!call->first_len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cells - text of a given width, and numbers short enough for a column. Pure.
- * Widths are those of the thread's LC_CTYPE, which has to be a UTF-8 one (uselocale) for more than ASCII. */
+ * Widths are those of the thread's LC_CTYPE, which has to be a UTF-8 one (uselocale) for more than
+ * ASCII. */
 #ifndef BITTERN_CELLS_H
 #define BITTERN_CELLS_H
 
@@ -13,8 +14,8 @@
 
 enum cells_align { CELLS_LEFT, CELLS_RIGHT };
 
-/* Appends string in exactly width columns: padded, or clipped with an ellipsis. What a terminal would obey
- * instead of show (controls, directions, invalid UTF-8) becomes '?'. */
+/* Appends string in exactly width columns: padded, or clipped with an ellipsis. What a terminal
+ * would obey instead of show (controls, directions, invalid UTF-8) becomes '?'. */
 void cells_add(struct text *out, const char *string, int width, enum cells_align align);
 int cells_width(const char *string);
 

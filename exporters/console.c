@@ -34,7 +34,7 @@ static const struct column {
 };
 
 /* Left out first to last, until names have NAMES_MIN columns. */
-static const enum column_id droppable[] = {P50, METHOD, P99, ERRORS, P95};
+static const enum column_id droppable[] = {P50, P99, METHOD, P95, ERRORS};
 #define NAMES_MIN 24
 #define SERVICE_MAX 24
 

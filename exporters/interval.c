@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-/* Copies the exponential part of from at scale, which is no finer than from's. to's counts are all 0. */
+/* Copies the exponential part of from at scale, no finer than from's. to's counts are all 0. */
 static void put_exponential(struct histogram *to, const struct histogram *from, int32_t scale)
 {
 	int32_t shift = from->scale - scale;

@@ -26,8 +26,8 @@ union address {
 	struct sockaddr_in6 v6;
 };
 
-/* libmicrohttpd's timeout is of silence only: a client that sends or takes a byte now and then holds its
- * connection for ever. since_ns is the accept or the end of the last request. */
+/* libmicrohttpd's timeout is of silence only: a client that sends or takes a byte now and then
+ * holds its connection for ever. since_ns is the accept or the end of the last request. */
 struct connection {
 	int fd; /* -1: free */
 	uint64_t since_ns;
@@ -127,7 +127,7 @@ int server_check_address(const char *text)
 	return parse_address(text, &address);
 }
 
-/* The socket, listening, or -errno. libmicrohttpd would make its own but would not say what was wrong. */
+/* The socket, listening, or -errno. libmicrohttpd's own would not tell what is wrong. */
 static int listen_on(const union address *address)
 {
 	bool v6 = address->any.sa_family == AF_INET6;
@@ -293,8 +293,9 @@ static const struct endpoint *find_endpoint(const char *path)
 	return NULL;
 }
 
-/* Called when a request's head is there, for each part of its body, and at its end. A request with a
- * body is refused at its head; GET and HEAD are answered at their end, so that the connection stays. */
+/* Called when a request's head is there, for each part of its body, and at its end. A request with
+ * a body is refused at its head; GET and HEAD are answered at their end, so that the connection
+ * stays. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
 				  const char *path, const char *method, const char *http_version,
 				  const char *body, size_t *body_len, void **request)
@@ -357,7 +358,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 		c->since_ns = now_ns();
 }
 
-/* No timer of its own: a connection without events falls to idle_s, one with events brings us here. */
+/* No timer: a connection without events falls to idle_s, one with events brings us here. */
 static void end_overdue(struct server *s)
 {
 	uint64_t now = now_ns();
@@ -404,7 +405,8 @@ static int start_daemon(struct server *s, int listen_fd)
 	if (s->daemon)
 		return 0;
 	err = errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
-	close(listen_fd); /* closed already by some versions; no thread could have taken its number */
+	/* Some versions have closed it already; there is no thread that could have reused it. */
+	close(listen_fd);
 	return err;
 }
 

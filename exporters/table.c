@@ -41,8 +41,8 @@ struct place {
 
 /* One update's worth; replaced as a whole, so that a failed update leaves the last one. */
 struct generation {
-	struct row *
-		rows; /* by service_id, route, method: the next generation finds its past by merging */
+	struct row *rows; /* by service_id, route, method: the next generation finds its past by
+			     merging */
 	size_t row_count;
 	const struct row **sorted; /* the same within each group, in the order shown */
 	struct group *groups;
@@ -154,7 +154,7 @@ static void make_rows(struct generation *g, const struct snapshot_series **serie
 	}
 }
 
-/* What row gained since past, the same row at the last update (NULL: it is new, and gained all it has). */
+/* What row gained since past, the same row at the last update (NULL: it is new). */
 static void make_interval(struct row *row, const struct row *past, double elapsed_s,
 			  struct histogram *gained)
 {

@@ -33,7 +33,8 @@ struct terminal {
 	size_t escape_len;
 };
 
-/* A terminal or pipe is opened anew, non-blocking: setting that on output_fd would set it for the shell too. */
+/* A terminal or pipe is opened anew, non-blocking: setting that on output_fd would set it for the
+ * shell too. */
 static void open_output(struct terminal *t, int output_fd)
 {
 	char path[32];
@@ -159,7 +160,7 @@ static bool read_keys(struct terminal *t)
 	return len > 0;
 }
 
-/* ESC [ parameters final, ESC O letter; ESC and anything else is that key alone. True: key is complete. */
+/* ESC [ parameters final, ESC O letter; ESC and any other is that key. True: key is set. */
 static bool take_byte(struct terminal *t, char byte, char key[static TERMINAL_KEY_MAX])
 {
 	bool fits;

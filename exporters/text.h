@@ -2,7 +2,8 @@
 /* text - a growing byte buffer with the few formats that exporters write.
  *
  * An append that finds no memory sets error and changes nothing else, and so do all after it: check
- * error once, at the end. No locale. Numbers are written by hand: printf would be most of a page's time. */
+ * error once, at the end. No locale. Numbers are written by hand: printf would be most of a page's
+ * time. */
 #ifndef BITTERN_TEXT_H
 #define BITTERN_TEXT_H
 
@@ -27,10 +28,12 @@ void text_fill(struct text *t, char byte, size_t count);
 void text_number(struct text *t, uint64_t value);
 /* Nanoseconds as decimal seconds, exact: 1500000000 is "1.5". */
 void text_seconds(struct text *t, uint64_t value_ns);
-/* An integer without exponent where it is one, else the shortest decimal that reads back as the same double. */
+/* An integer without exponent where it is one, else the shortest decimal that reads back as the
+ * same double. */
 void text_double(struct text *t, double value);
-/* Valid UTF-8 of any string: each byte that is in no valid sequence becomes U+FFFD. A byte below 0x80 that
- * is in escaped (a pair each: byte, what follows the backslash; "\nn" for a newline as \n) is escaped. */
+/* Valid UTF-8 of any string: each byte that is in no valid sequence becomes U+FFFD. A byte below
+ * 0x80 that is in escaped (a pair each: byte, what follows the backslash; "\nn" for a newline as
+ * \n) is escaped. */
 void text_utf8(struct text *t, const char *string, const char *escaped);
 void text_clear(struct text *t); /* keeps the memory */
 void text_free(struct text *t);
@@ -39,8 +42,8 @@ void text_free(struct text *t);
 char *text_put_number(char *to, uint64_t value);
 char *text_put_seconds(char *to, uint64_t value_ns);
 
-/* Length (1 to 4) of the valid UTF-8 sequence at p and its code point; 0 when there is none, and then
- * *code is not set. Reads no further than the first byte that does not fit, so a NUL ends it. */
+/* Length (1 to 4) of the valid UTF-8 sequence at p and its code point; 0 when there is none, and
+ * then *code is not set. Reads no further than the first byte that does not fit: a NUL ends it. */
 size_t text_utf8_decode(const char *p, uint32_t *code);
 
 #endif

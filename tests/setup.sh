@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules. All outside the
+# tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/, node/bin/node. Instant, and without
+# network, when everything is in place.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${BITTERN_CACHE:-$HOME/.cache/bittern}
+stamp=$cache/e2e.stamp
+node_min=20 # fastify's; Debian 12 has 18
+node_npm=22 # installed from npm's `node` package when there is none so new
+
+say() { echo "tests/setup.sh: $*"; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+requirements_hash() {
+    {
+        cat "$here/setup.sh" "$here/e2e/requirements.txt" "$here/e2e/package-lock.json"
+        python3 -c 'import sys; print(sys.version, sys.executable)' 2>&1
+        command -v node && node --version
+    } | sha256sum | cut -d' ' -f1
+}
+
+debian_missing() {
+    command -v wrk >/dev/null || echo wrk
+    [ -e /usr/include/liburing.h ] || echo liburing-dev
+    command -v cc >/dev/null || echo gcc libc6-dev
+    python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3 python3-venv
+    command -v npm >/dev/null || echo nodejs npm
+}
+
+install_debian() {
+    local missing
+    missing=$(debian_missing)
+    [ -n "$missing" ] || return 0
+    as_root apt-get update -qq
+    # shellcheck disable=SC2086 # one word a package
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+    did+=("$(echo $missing)")
+}
+
+install_python() {
+    rm -rf "$cache/venv"
+    python3 -m venv "$cache/venv"
+    "$cache/venv/bin/pip" install -q --disable-pip-version-check --only-binary :all: \
+        -r "$here/e2e/requirements.txt"
+    did+=("Python packages")
+}
+
+install_node() {
+    local major
+    rm -rf "$cache/node"
+    mkdir -p "$cache/node/bin"
+    cp "$here/e2e/package.json" "$here/e2e/package-lock.json" "$cache/node"
+    npm ci --prefix "$cache/node" --no-audit --no-fund --loglevel=error >&2
+    did+=("Node modules")
+    major=$(node -p 'parseInt(process.versions.node)' 2>/dev/null || echo 0)
+    if [ "$major" -ge "$node_min" ]; then
+        ln -s "$(command -v node)" "$cache/node/bin/node"
+    else
+        npm install --prefix "$cache/node/runtime" --no-audit --no-fund --loglevel=error \
+            "node@$node_npm" >&2
+        ln -s "$(readlink -f "$cache/node/runtime/node_modules/.bin/node")" "$cache/node/bin/node"
+        did+=("node $node_npm")
+    fi
+}
+
+mkdir -p "$cache"
+exec 9>"$cache/e2e.lock"
+flock 9
+if [ -z "$(debian_missing)" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(requirements_hash)" ]; then
+    say "everything in place in $cache"
+    exit
+fi
+did=()
+rm -f "$stamp"
+install_debian >&2
+install_python
+install_node
+requirements_hash >"$stamp"
+printf -v list ', %s' "${did[@]}"
+say "installed ${list:2} in $cache"
