@@ -32,7 +32,7 @@ FORMATTED := $(wildcard agent/*.[ch] exporters/*.[ch] tests/*.[ch] bpf/*.[ch])
 BUILD_PACKAGES := gcc make pkg-config clang-16 llvm-16 libc6-dev libelf-dev zlib1g-dev libmicrohttpd-dev \
 	libjansson-dev uuid-dev
 BACKPORTS := libbpf-dev bpftool
-TEST_PACKAGES := libcmocka-dev clang-format-16
+TEST_PACKAGES := libcmocka-dev clang-format-16 shellcheck
 
 all: $(B)/bittern
 
@@ -58,6 +58,7 @@ $(B)/bittern.skel.h: $(BPF_OBJECTS)
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bittern.bpf.o name bittern > $@.tmp && mv $@.tmp $@
 
 $(B)/tests/test_console: $(B)/tests/screen.o
+$(B)/tests/test_exchange $(B)/tests/test_pairing: $(B)/tests/wire.o
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)
@@ -69,15 +70,15 @@ check: $(TESTS)
 run: all
 	$(SUDO) $(B)/bittern --console
 
-test: all check
+test: all | packages-test
 	$(Q)tests/run.sh
 
 bench: all
 	$(Q)tests/bench/run.sh
 
-lint: | packages-test
+lint: $(B)/bittern.skel.h | packages-test
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
-	$(Q)tests/lint.sh
+	$(Q)CC=$(CC) CLANG=$(CLANG) BUILD=$(B) tests/lint.sh
 
 # Missing packages are installed; with everything in place no network is used.
 define install

@@ -50,7 +50,8 @@ static const char *advice(int error)
 	case EACCES:
 		return "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
 	case ENOMEM:
-		return "memory for BPF maps is limited: see the cgroup's limit, or use a smaller --ring-size";
+		return "memory for BPF maps is limited: see the cgroup's limit, or use a smaller "
+		       "--ring-size";
 	default:
 		return "see bittern check, and --log-level debug";
 	}
@@ -75,6 +76,8 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 	error = c->skeleton ? 0 : -errno;
 	if (!error)
 		error = bpf_map__set_max_entries(c->skeleton->maps.records, ring_bytes);
+	if (!error)
+		c->skeleton->rodata->ring_wakeup_bytes = ring_bytes / 4;
 	if (!error) /* attached at each listing, to the map */
 		bpf_program__set_autoattach(c->skeleton->progs.socket_list, false);
 	if (!error)
@@ -133,7 +136,8 @@ int capture_list_unix(struct capture *c,
 		      void *context)
 {
 	union bpf_iter_link_info info = {.map.map_fd = bpf_map__fd(c->skeleton->maps.connections)};
-	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof(info));
+	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info,
+		    .link_info_len = sizeof(info));
 	struct bpf_link *link = bpf_program__attach_iter(c->skeleton->progs.socket_list, &options);
 	struct connection_state states[64];
 	ssize_t n;
@@ -169,8 +173,8 @@ static uint64_t sum(const __u64 *values, int count)
 	return total;
 }
 
-void capture_lost_requests(struct capture *c, void (*lost)(void *context, pid_t pid, uint64_t count),
-			   void *context)
+void capture_lost_requests(struct capture *c,
+			   void (*lost)(void *context, pid_t pid, uint64_t count), void *context)
 {
 	int map = bpf_map__fd(c->skeleton->maps.lost_requests);
 	__u32 key, *previous = NULL;

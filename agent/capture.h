@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* capture - loads and attaches the kernel side, and reads its ring.
  *
- * Everything it puts into the kernel hangs on its file descriptors: when the process ends, however it ends,
- * nothing is left behind. Loop thread only. */
+ * Everything it puts into the kernel hangs on its file descriptors: when the process ends, however
+ * it ends, nothing is left behind. Loop thread only. */
 #ifndef BITTERN_CAPTURE_H
 #define BITTERN_CAPTURE_H
 
@@ -17,13 +17,15 @@
 
 struct capture;
 
-/* Loads the programs; nothing is seen before capture_attach(). ring_bytes: a power of two, a multiple of the
- * page size. 0 and *out, to be closed; -errno with a line in why (which stage failed, and what to do). */
+/* Loads the programs; nothing is seen before capture_attach(). ring_bytes: a power of two, a
+ * multiple of the page size. 0 and *out, to be closed; -errno with a line in why (which stage
+ * failed, and what to do). */
 int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_len);
 int capture_attach(struct capture *c, char *why, size_t why_len);
 /* Readable when the ring wants to be drained before its time. */
 int capture_fd(const struct capture *c);
-/* Gives up to CAPTURE_DRAIN_MAX records, oldest first; their number. A record is valid during its call. */
+/* Gives up to CAPTURE_DRAIN_MAX records, oldest first; their number. A record is valid during its
+ * call. */
 int capture_drain(struct capture *c, void (*record)(void *context, const void *bytes, size_t size),
 		  void *context);
 void capture_set_wanted(struct capture *c, pid_t pid, bool wanted);
@@ -32,8 +34,8 @@ int capture_list_unix(struct capture *c,
 		      void (*socket)(void *context, const struct connection_state *state),
 		      void *context);
 /* Requests whose record found the ring full, by process, since the start. */
-void capture_lost_requests(struct capture *c, void (*lost)(void *context, pid_t pid, uint64_t count),
-			   void *context);
+void capture_lost_requests(struct capture *c,
+			   void (*lost)(void *context, pid_t pid, uint64_t count), void *context);
 
 /* Bytes that wait in the ring. */
 size_t capture_ring_used(const struct capture *c);

@@ -63,10 +63,12 @@ static void print_kernel(const struct kernel *kernel)
 	int i;
 
 	uname(&name);
-	printf("kernel                         %s %s (%s)\n", name.sysname, name.release, name.machine);
+	printf("kernel                         %s %s (%s)\n", name.sysname, name.release,
+	       name.machine);
 	printf("BTF (/sys/kernel/btf)          %s\n", yes(kernel->has_btf));
 	for (i = 0; i < HOOK_COUNT; i++)
-		printf("  %-29s%s\n", kernel_hook_name(i), kernel->has_hook[i] ? "available" : "missing");
+		printf("  %-29s%s\n", kernel_hook_name(i),
+		       kernel->has_hook[i] ? "available" : "missing");
 	printf("bpf_task_pt_regs               %s\n", yes(kernel->has_pt_regs_helper));
 	printf("variant                        %s\n", kernel_variant_name(kernel->variant));
 }
@@ -83,7 +85,8 @@ static void print_limits(void)
 	read_line("/proc/sys/kernel/unprivileged_bpf_disabled", line, sizeof(line));
 	printf("unprivileged_bpf_disabled      %s\n", line);
 	read_line("/proc/sys/net/core/bpf_jit_enable", line, sizeof(line));
-	printf("bpf_jit_enable                 %s%s\n", line, line[0] == '0' ? " (slow: set it to 1)" : "");
+	printf("bpf_jit_enable                 %s%s\n", line,
+	       line[0] == '0' ? " (slow: set it to 1)" : "");
 	read_line("/sys/kernel/security/lockdown", line, sizeof(line));
 	printf("lockdown                       %s\n", line);
 }
@@ -137,8 +140,8 @@ int check_run(const struct options *options)
 	print_limits();
 	print_runtimes(options);
 	if (kernel.variant == KERNEL_NONE) {
-		printf("verdict                        bittern cannot run here: the kernel has not all hooks "
-		       "(it takes Linux 6.3 or later with BTF)\n");
+		printf("verdict                        bittern cannot run here: "
+		       "the kernel has not all hooks (it takes Linux 6.3 or later with BTF)\n");
 		return 1;
 	}
 	error = capture_open(&capture, options->ring_bytes, why, sizeof(why));

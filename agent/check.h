@@ -5,7 +5,8 @@
 
 #include "options.h"
 
-/* Prints its findings and a verdict to standard output. The exit status: 0 when bittern can run, else 1. */
+/* Prints its findings and a verdict to standard output. The exit status: 0 when bittern can run,
+ * else 1. */
 int check_run(const struct options *options);
 
 #endif

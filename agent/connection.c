@@ -82,21 +82,21 @@ bool connection_is_idle(const struct connection *c)
 	return !c->first && !c->unsettled.next && !c->requests.in_fields && !c->requests.line_len;
 }
 
-static bool evict(struct connections *t, struct stream_memory *memory)
+/* Those that wait go to the list's end, so that many of them cannot stand in the way for long. */
+static void evict(struct connections *t, struct stream_memory *memory)
 {
-	struct link_pair *item = t->by_activity.next;
+	struct connection *c;
 	int i;
 
-	for (i = 0; i < EVICT_LOOK_MAX && item != &t->by_activity; i++, item = item->next) {
-		struct connection *c = connection_of(item, by_activity);
-
+	for (i = 0; i < EVICT_LOOK_MAX && (c = connections_oldest(t)); i++) {
 		if (connection_is_idle(c)) {
 			connections_remove(t, c, memory);
 			t->evicted++;
-			return true;
+			return;
 		}
+		list_remove(&c->by_activity);
+		list_add_last(&t->by_activity, &c->by_activity);
 	}
-	return false;
 }
 
 struct connection *connections_add(struct connections *t, uint64_t cookie, struct stream_memory *memory)

@@ -38,6 +38,10 @@ struct connection {
 	bool is_unix, alive;   /* alive: seen by the current listing of unix sockets */
 	bool peer_closed;
 	bool informational;    /* the response under way is 1xx */
+	bool pipelines;	       /* has sent a request before the last was answered */
+	bool request_gap;      /* requests may have been missed since the last one in the queue */
+	bool request_fragment; /* a few bytes were missed: too few for a request */
+	bool response_resumed; /* the response that begins was found again after a loss */
 	bool finished;	       /* nothing more can come; waits for TCP_CLOSE */
 	bool forget;	       /* closed: to be removed once settled */
 };

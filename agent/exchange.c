@@ -16,11 +16,14 @@ struct exchanges {
 	struct exchange_stats stats;
 };
 
+#define REQUEST_MIN 18 /* bytes: "GET / HTTP/1.1" and two line ends */
+
 /* What the streams' callbacks need: the connection that is fed and the record it is fed from. */
 struct feed {
 	struct exchanges *e;
 	struct connection *c;
 	uint32_t pid;
+	bool after_quiet;
 };
 
 static struct exchange *queue_pop(struct connection *c)
@@ -67,6 +70,11 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 	x->pid = feed->pid;
 	x->port = c->port;
 	x->role = c->role;
+	x->after_gap = c->request_gap;
+	c->request_gap = c->request_fragment = false;
+	if (c->last && c->last->answer_position >= answer_position)
+		c->pipelines = true; /* nothing was sent since */
+	x->certain = !c->pipelines || feed->after_quiet;
 	x->method = line->method;
 	x->version = line->version;
 	if (c->last)
@@ -82,16 +90,24 @@ static int request_start_line(void *context, const char *text, size_t len, bool 
 			      const struct slice *slice, uint64_t position, uint64_t start_ns)
 {
 	struct feed *feed = context;
+	struct connection *c = feed->c;
 	struct http_request_line line;
 
 	(void)position;
-	if (cut) {
+	if (cut && (!len || !memchr(text, ' ', len))) {
+		feed->e->stats.gaps++; /* not even its method is known */
+	} else if (cut) {
 		http_request_line_cut(&line, text, len);
-	} else if (http_request_line(&line, text, len)) {
+		if (request_add(feed, &line, start_ns, slice->other_end))
+			return 0;
+	} else if (http_request_line(&line, text, len) ||
+		   (c->request_fragment && line.method == HTTP_OTHER)) {
 		feed->e->stats.malformed++;
-		return -1;
+	} else if (request_add(feed, &line, start_ns, slice->other_end)) {
+		return 0;
 	}
-	return request_add(feed, &line, start_ns, slice->other_end) ? 0 : -1;
+	c->request_gap = true; /* it may be answered all the same */
+	return -1;
 }
 
 static enum stream_body request_head_end(void *context, const struct http_fields *fields, bool cut,
@@ -102,6 +118,8 @@ static enum stream_body request_head_end(void *context, const struct http_fields
 	(void)time_ns;
 	if (feed->c->last)
 		feed->c->last->head_complete = true;
+	if (cut && feed->c->pipelines)
+		feed->c->request_gap = true;
 	if (cut)
 		return STREAM_BODY_UNKNOWN;
 	if (fields->chunked)
@@ -117,14 +135,23 @@ static void request_end(void *context, uint64_t time_ns)
 	(void)time_ns;
 }
 
-/* Inside a body of unknown length bytes can look like a request: believe it once all before it is being answered. */
-static bool request_expected(void *context, uint64_t position)
+/* Inside a body of unknown length bytes can look like a request: believe it once something was sent since the last
+ * one. What is not believed may be answered all the same. */
+static bool request_expected(void *context, const struct slice *slice)
 {
 	const struct feed *feed = context;
 	const struct exchange *x = feed->c->last;
 
+	if (!x || x->first_byte_ns || slice->other_end > x->answer_position)
+		return true;
+	feed->c->request_gap = true;
+	return false;
+}
+
+static void request_resumed(void *context, uint64_t position)
+{
+	(void)context;
 	(void)position;
-	return !x || x->first_byte_ns;
 }
 
 static void request_lost(void *context, uint64_t position, uint64_t len)
@@ -132,8 +159,11 @@ static void request_lost(void *context, uint64_t position, uint64_t len)
 	struct feed *feed = context;
 
 	(void)position;
-	(void)len;
 	feed->e->stats.gaps++;
+	if (len < REQUEST_MIN)
+		feed->c->request_fragment = true;
+	else
+		feed->c->request_gap = true;
 }
 
 /* Upper-case letters and a space, as far as the bytes reach. */
@@ -155,6 +185,7 @@ static const struct stream_owner requests_owner = {
 	.head_end = request_head_end,
 	.message_end = request_end,
 	.expects = request_expected,
+	.resumed = request_resumed,
 	.lost = request_lost,
 	.begins = request_begins,
 };
@@ -162,15 +193,18 @@ static const struct stream_owner requests_owner = {
 /* --- the stream of responses --- */
 
 /* A response to a request whose head is not complete: 400, 408, 431. Its line is as far as it came. */
-static struct exchange *request_from_part(struct feed *feed)
+static struct exchange *request_from_part(struct feed *feed, uint64_t position)
 {
 	struct stream *s = &feed->c->requests;
 	struct http_request_line line;
+	struct exchange *x;
 
-	if (!stream_has_partial_line(s))
+	if (!stream_has_partial_line(s) || s->start_other_end != position || feed->c->request_gap)
 		return NULL;
 	http_request_line_cut(&line, s->line, s->line_len);
-	return request_add(feed, &line, s->start_ns, feed->c->sent_end);
+	x = request_add(feed, &line, s->start_ns, position);
+	stream_pass_over(s, &feed->e->memory);
+	return x;
 }
 
 static int response_start_line(void *context, const char *text, size_t len, bool cut,
@@ -179,15 +213,27 @@ static int response_start_line(void *context, const char *text, size_t len, bool
 	struct feed *feed = context;
 	struct connection *c = feed->c;
 	struct http_status_line line;
+	bool resumed;
 
-	(void)slice;
-	(void)position;
 	if (http_status_line(&line, text, cut && len > 12 ? 12 : len)) {
 		feed->e->stats.malformed++;
 		return -1;
 	}
-	if (!c->first && !request_from_part(feed)) {
+	resumed = c->response_resumed;
+	c->response_resumed = false;
+	/* All that was sent until here answers older requests: this answers one that was missed. */
+	if (c->first && c->first->after_gap && !resumed) {
+		if (c->first->answer_position <= position) { /* which was open when the first was read */
+			c->pipelines = true;
+			c->first->certain = false;
+		}
 		feed->e->stats.responses_lost++;
+		return -1;
+	}
+	if (!c->first && !request_from_part(feed, position)) {
+		feed->e->stats.responses_lost++;
+		if (c->requests.state != STREAM_LOST && slice->other_end > c->requests.next)
+			feed->e->stats.gaps++; /* its request was read, but not seen */
 		return -1; /* to a request read before the agent began, or lost and counted */
 	}
 	c->informational = line.status < 200 && line.status != 101;
@@ -210,17 +256,20 @@ static enum stream_body response_head_end(void *context, const struct http_field
 		return STREAM_BODY_UNKNOWN;
 	if (c->informational) {
 		x->first_byte_ns = 0;
+		x->answer_position = c->responses.next;
 		return STREAM_BODY_NONE;
 	}
 	if (x->status == 101 || (x->method == HTTP_CONNECT && x->status / 100 == 2)) {
 		finish_first(feed->e, c, time_ns, NULL);
+		while (c->first)
+			give_up_first(feed->e, c);
 		stream_close(&c->requests, &feed->e->memory);
 		return STREAM_BODY_OFF;
 	}
 	if (x->method == HTTP_HEAD || x->status == 204 || x->status == 304)
 		return STREAM_BODY_NONE;
 	if (cut)
-		return STREAM_BODY_CLOSE;
+		return STREAM_BODY_UNKNOWN;
 	if (fields->chunked)
 		return STREAM_BODY_CHUNKED;
 	if (fields->transfer || !fields->has_length)
@@ -237,20 +286,36 @@ static void response_end(void *context, uint64_t time_ns)
 	feed->c->informational = false;
 }
 
-/* Certain is only the request that was read when the service had sent exactly this much. */
-static bool response_expected(void *context, uint64_t position)
+/* Certain is only the request that was read when the service had sent exactly this much. In GUESS the first of the
+ * queue is being answered and is not meant. */
+static struct exchange *answered_at(const struct connection *c, uint64_t position)
+{
+	struct exchange *x = c->first;
+
+	if (x && c->responses.state == STREAM_GUESS)
+		x = x->next;
+	while (x && (x->answer_position != position || !x->certain))
+		x = x->next;
+	return x;
+}
+
+static bool response_expected(void *context, const struct slice *slice)
+{
+	const struct feed *feed = context;
+
+	return answered_at(feed->c, slice->begin) != NULL;
+}
+
+/* Requests before the one that is answered here will not be. */
+static void response_resumed(void *context, uint64_t position)
 {
 	const struct feed *feed = context;
 	struct connection *c = feed->c;
-	const struct exchange *x = c->first;
+	const struct exchange *x = answered_at(c, position);
 
-	while (x && x->answer_position != position)
-		x = x->next;
-	if (!x)
-		return false;
 	while (c->first != x)
 		give_up_first(feed->e, c);
-	return true;
+	c->response_resumed = true;
 }
 
 static void response_lost(void *context, uint64_t position, uint64_t len)
@@ -272,25 +337,37 @@ static const struct stream_owner responses_owner = {
 	.head_end = response_head_end,
 	.message_end = response_end,
 	.expects = response_expected,
+	.resumed = response_resumed,
 	.lost = response_lost,
 	.begins = response_begins,
 };
 
 /* --- connections --- */
 
-/* The connection has ended: what is open ends now. */
+/* The connection has ended: what is open ends now. A request that may have been answered by bytes which were missed
+ * is given up. */
 static void settle_end(struct exchanges *e, struct connection *c)
 {
 	struct feed feed = {.e = e, .c = c};
+	bool missed = c->late_sent_end > c->sent_end;
+	bool answering = stream_in_message(&c->responses) && c->first;
+	bool followed = !missed && (answering || (c->responses.state == STREAM_HEAD &&
+						  c->responses.next == c->sent_end));
 	const char *error_type;
 
-	stream_finish(&c->responses, &responses_owner, &feed);
 	if (c->end == END_RESET)
 		error_type = "connection_reset";
 	else
 		error_type = c->peer_closed ? "aborted" : "no_response";
-	while (c->first)
-		finish_first(e, c, c->end_ns, error_type);
+	if (!stream_finish(&c->responses, c->end == END_LOCAL && !missed, &responses_owner, &feed) &&
+	    answering && missed)
+		finish_first(e, c, c->responses.last_ns, NULL);
+	while (c->first) {
+		if (followed || c->first->answer_position == c->late_sent_end)
+			finish_first(e, c, c->end_ns, error_type);
+		else
+			give_up_first(e, c);
+	}
 	stream_close(&c->requests, &e->memory);
 	c->finished = true;
 	c->end = END_NONE;
@@ -315,23 +392,28 @@ static void connection_ends(struct exchanges *e, struct connection *c, enum conn
 static struct connection *connection_for(struct exchanges *e, const struct record_io *io)
 {
 	struct connection *c = connections_find(&e->connections, io->cookie);
-	bool requests = io->direction == (io->role == ROLE_SERVER ? DIRECTION_RECEIVED : DIRECTION_SENT);
-	bool from_birth = io->flags & IO_FROM_BIRTH;
+	bool requests = io->head.direction == (io->head.role == ROLE_SERVER ? DIRECTION_RECEIVED : DIRECTION_SENT);
+	bool from_birth = io->head.flags & IO_FROM_BIRTH;
 
 	if (c)
 		return c;
 	c = connections_add(&e->connections, io->cookie, &e->memory);
 	if (!c)
 		return NULL;
-	c->role = io->role;
-	c->is_unix = io->flags & IO_UNIX;
+	c->role = io->head.role;
+	c->is_unix = io->head.flags & IO_UNIX;
 	if (c->is_unix)
 		e->connections.unix_count++;
-	c->port = io->role == ROLE_SERVER ? io->local_port : io->peer_port;
-	c->sent_end = io->direction == DIRECTION_SENT ? io->begin : io->other_end;
+	else
+		c->port = io->head.role == ROLE_SERVER ? io->local_port : io->peer_port;
+	c->sent_end = io->head.direction == DIRECTION_SENT ? io->begin : io->other_end;
 	stream_begin(&c->requests, requests ? io->begin : io->other_end, from_birth && requests && !io->begin);
 	stream_begin(&c->responses, requests ? io->other_end : io->begin,
-		     from_birth && (requests ? io->other_end : io->begin) == 0);
+		     from_birth && !io->begin && (!requests || !io->other_end));
+	if (from_birth && requests && io->begin) {
+		c->request_gap = true;
+		c->pipelines = !io->other_end; /* what was missed is not answered yet */
+	}
 	return c;
 }
 
@@ -349,14 +431,15 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 		.len = io->captured,
 		.tail = io->tail,
 		.tail_len = io->tail_len,
-		.last = io->flags & IO_LAST,
+		.last = io->head.flags & IO_LAST,
 	};
-	bool sent = io->direction == DIRECTION_SENT;
+	bool sent = io->head.direction == DIRECTION_SENT;
 
 	if (!c)
 		return; /* counted by the pool */
+	feed.after_quiet = c->active_ns && io->head.time_ns > c->active_ns + EXCHANGE_QUIET_NS;
 	connections_touch(&e->connections, c, io->head.time_ns);
-	if (io->flags & IO_EOF) {
+	if (io->head.flags & IO_EOF) {
 		c->peer_closed = true;
 		return;
 	}

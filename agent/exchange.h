@@ -7,6 +7,8 @@
  *
  * After a loss pairing goes on only where it is certain: a response that begins at the position up to which the
  * service had sent when it read a request answers that request; older ones in the queue are given up and counted.
+ * That does not hold for clients that pipeline, since an older request may be open then: on their connections pairing
+ * goes on after EXCHANGE_QUIET_NS without a record.
  *
  * Bounds: EXCHANGE_CONNECTIONS_MAX, EXCHANGE_OPEN_MAX. Objects come from pools that grow in blocks and are kept.
  * Loop thread only. */
@@ -25,6 +27,7 @@
 #define EXCHANGE_OPEN_MAX	 65536
 #define EXCHANGE_SPLIT_BYTES_MAX (4 << 20)	   /* of split head lines, all connections together */
 #define EXCHANGE_IDLE_NS	 (60 * 1000000000ull) /* a connection without open request is forgotten */
+#define EXCHANGE_QUIET_NS	 (1000 * 1000000ull)
 #define EXCHANGE_LATE_NS	 (100 * 1000000ull) /* how long a close waits for a record known to come */
 
 struct service;
@@ -44,6 +47,8 @@ struct exchange {
 	uint8_t version;	/* 10 or 11 */
 	uint8_t role;	/* enum role */
 	bool head_complete;
+	bool after_gap;	  /* requests before it may have been missed */
+	bool certain;	  /* what begins at answer_position is its answer */
 	bool has_path;	/* template is set */
 	uint16_t template_len;
 	char template[ROUTES_TEMPLATE_MAX]; /* set by sink.request */

@@ -5,7 +5,7 @@
 
 struct host {
 	char name[256]; /* "" when not known */
-	char id[64];	/* /etc/machine-id; "" when not known */
+	char id[64]; /* /etc/machine-id; "" when not known */
 };
 
 void host_read(struct host *host);

@@ -8,11 +8,11 @@ static const struct {
 	const char *name;
 	uint8_t len;
 } methods[HTTP_METHOD_COUNT] = {
-	[HTTP_OTHER] = {"_OTHER", 6},	  [HTTP_GET] = {"GET", 3},
-	[HTTP_HEAD] = {"HEAD", 4},	  [HTTP_POST] = {"POST", 4},
-	[HTTP_PUT] = {"PUT", 3},	  [HTTP_DELETE] = {"DELETE", 6},
-	[HTTP_CONNECT] = {"CONNECT", 7},  [HTTP_OPTIONS] = {"OPTIONS", 7},
-	[HTTP_TRACE] = {"TRACE", 5},	  [HTTP_PATCH] = {"PATCH", 5},
+	[HTTP_OTHER] = {"_OTHER", 6},    [HTTP_GET] = {"GET", 3},
+	[HTTP_HEAD] = {"HEAD", 4},       [HTTP_POST] = {"POST", 4},
+	[HTTP_PUT] = {"PUT", 3},         [HTTP_DELETE] = {"DELETE", 6},
+	[HTTP_CONNECT] = {"CONNECT", 7}, [HTTP_OPTIONS] = {"OPTIONS", 7},
+	[HTTP_TRACE] = {"TRACE", 5},     [HTTP_PATCH] = {"PATCH", 5},
 };
 
 const char *http_method_name(enum http_method method)
@@ -38,7 +38,8 @@ static bool is_token_byte(unsigned char c)
 	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* The path of a target: origin-form "/path?query", absolute-form "http://host/path?query" (section 3.2). */
+/* The path of a target: origin-form "/path?query", absolute-form "http://host/path?query" (section
+ * 3.2). */
 static void find_path(struct http_request_line *out, const char *target, size_t len)
 {
 	const char *end = target + len, *p;
@@ -195,8 +196,8 @@ void http_field_line(struct http_fields *fields, const char *line, size_t len)
 	} else if (NAME_IS(line, name_len, "transfer-encoding")) {
 		take_transfer_encoding(fields, value, end);
 	} else if (NAME_IS(line, name_len, "content-type")) {
-		fields->event_stream = end - value >= 17 &&
-				       !strncasecmp(value, "text/event-stream", 17);
+		fields->event_stream =
+			end - value >= 17 && !strncasecmp(value, "text/event-stream", 17);
 	}
 }
 
@@ -207,7 +208,7 @@ void http_chunked_begin(struct http_chunked *c, uint64_t position)
 	c->next = position;
 }
 
-/* The size in a chunk-size line: hexadecimal digits up to an extension or the line's end; -1: none. */
+/* The size in a chunk-size line: hex digits up to an extension or the line's end; -1: none. */
 static int64_t chunk_size(const char *line, size_t len)
 {
 	int64_t size = 0;
@@ -267,7 +268,7 @@ void http_chunked_feed(struct http_chunked *c, uint64_t position, const void *by
 		c->next++;
 		if (byte == '\n')
 			chunked_line(c);
-		else if (c->line_len < sizeof(c->line)) /* an extension may be longer: the size is not */
+		else if (c->line_len < sizeof(c->line)) /* only an extension can be longer */
 			c->line[c->line_len++] = byte;
 	}
 }

@@ -11,13 +11,17 @@ static const struct {
 	const char *btf_type; /* what the kernel's BTF has when the hook exists */
 	int kind;
 } hooks[HOOK_COUNT] = {
-	[HOOK_RECEIVE] = {"tp_btf/sock_recv_length", "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF},
+	[HOOK_RECEIVE] = {"tp_btf/sock_recv_length", "btf_trace_sock_recv_length",
+			  BTF_KIND_TYPEDEF},
 	[HOOK_SEND] = {"tp_btf/sock_send_length", "btf_trace_sock_send_length", BTF_KIND_TYPEDEF},
 	[HOOK_STATE] = {"tp_btf/inet_sock_set_state", "btf_trace_inet_sock_set_state",
 			BTF_KIND_TYPEDEF},
-	[HOOK_EXEC] = {"tp_btf/sched_process_exec", "btf_trace_sched_process_exec", BTF_KIND_TYPEDEF},
-	[HOOK_FORK] = {"tp_btf/sched_process_fork", "btf_trace_sched_process_fork", BTF_KIND_TYPEDEF},
-	[HOOK_EXIT] = {"tp_btf/sched_process_exit", "btf_trace_sched_process_exit", BTF_KIND_TYPEDEF},
+	[HOOK_EXEC] = {"tp_btf/sched_process_exec", "btf_trace_sched_process_exec",
+		       BTF_KIND_TYPEDEF},
+	[HOOK_FORK] = {"tp_btf/sched_process_fork", "btf_trace_sched_process_fork",
+		       BTF_KIND_TYPEDEF},
+	[HOOK_EXIT] = {"tp_btf/sched_process_exit", "btf_trace_sched_process_exit",
+		       BTF_KIND_TYPEDEF},
 	[HOOK_SOCKET_LIST] = {"iter/bpf_sk_storage_map", "bpf_iter__bpf_sk_storage_map",
 			      BTF_KIND_STRUCT},
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* main - joins the rooms: ring -> decode -> exchange -> aggregate -> snapshot -> exporters.
  *
- * One thread, one loop. The ring is drained on a timer, and before its time when it is a quarter full or a
- * snapshot is wanted; everything else is done between two drains. */
+ * One thread, one loop. The ring is drained on a timer, and before its time when it is a quarter
+ * full or a snapshot is wanted; everything else is done between two drains. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -27,11 +27,11 @@
 #include "services.h"
 #include "version.h"
 
-#define DRAIN_NS     (100 * 1000000ull)
-#define EXPIRE_NS    (1000 * 1000000ull)
-#define SCAN_NS	     (10 * 1000 * 1000000ull)
+#define DRAIN_NS (100 * 1000000ull)
+#define EXPIRE_NS (1000 * 1000000ull)
+#define SCAN_NS (10 * 1000 * 1000000ull)
 #define SETTLE_GRACE_NS 1000000ull
-#define DRAINS_MAX   64 /* of CAPTURE_DRAIN_MAX records each, before a snapshot */
+#define DRAINS_MAX 64 /* of CAPTURE_DRAIN_MAX records each, before a snapshot */
 
 struct agent {
 	struct options options;
@@ -94,14 +94,15 @@ static void on_done(void *context, const struct exchange *x)
 	};
 
 	if (x->has_path)
-		key.route = routes_place(x->service->routes, x->template, x->template_len, x->status);
+		key.route =
+			routes_place(x->service->routes, x->template, x->template_len, x->status);
 	aggregate_add(agent->aggregate, &key, x->end_ns - x->start_ns);
 }
 
 static void on_undecoded(struct agent *agent, const struct record_undecoded *record)
 {
-	struct service *service = services_bind(agent->services, record->head.pid, record->local_port,
-						record->head.time_ns);
+	struct service *service = services_bind(agent->services, record->head.pid,
+						record->local_port, record->head.time_ns);
 	enum undecoded_reason reason = UNDECODED_OTHER;
 
 	if (!service)
@@ -190,9 +191,9 @@ static void list_unix_sockets(struct agent *agent)
 		exchanges_unix_end(agent->exchanges, before);
 }
 
-/* What happened before a snapshot is in it. A client can have its answer before the hook behind the service's send
- * has run (the wake-up of the client takes the CPU from the service), so when requests are open the service gets
- * a moment to come that far. */
+/* What happened before a snapshot is in it. A client can have its answer before the hook behind the
+ * service's send has run (the wake-up of the client takes the CPU from the service), so when
+ * requests are open the service gets a moment to come that far. */
 static void catch_up(struct agent *agent)
 {
 	const struct timespec grace = {.tv_nsec = SETTLE_GRACE_NS};
@@ -329,7 +330,8 @@ static void do_due_work(struct agent *agent)
 		agent->scanned_ns = now;
 		services_scan(agent->services, now);
 	}
-	if (agent->console && now >= agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9))
+	if (agent->console &&
+	    now >= agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9))
 		update_console(agent);
 }
 
@@ -402,8 +404,8 @@ static int open_server(struct agent *agent)
 		return 0;
 	error = server_open(&agent->server, &config);
 	if (error)
-		log_error("cannot listen on %s: %s; choose another address with --listen", config.listen,
-			  strerror(-error));
+		log_error("cannot listen on %s: %s; choose another address with --listen",
+			  config.listen, strerror(-error));
 	return error;
 }
 
@@ -426,15 +428,16 @@ static int open_tables(struct agent *agent)
 
 	memcpy(services.want_runtime, o->want_runtime, sizeof(services.want_runtime));
 	if (aggregate_open(&agent->aggregate, o->max_series) ||
-	    services_open(&agent->services, &services) || exchanges_open(&agent->exchanges, &sink)) {
+	    services_open(&agent->services, &services) ||
+	    exchanges_open(&agent->exchanges, &sink)) {
 		log_error("no memory");
 		return -ENOMEM;
 	}
 	return 0;
 }
 
-/* The scan comes before the hooks, so that what unwanted processes do is never looked at, and once more
- * after them, for what began in between. */
+/* The scan comes before the hooks, so that what unwanted processes do is never looked at, and once
+ * more after them, for what began in between. */
 static int open_capture(struct agent *agent)
 {
 	char why[256];

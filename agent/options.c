@@ -14,43 +14,9 @@
 #include "version.h"
 
 #define RING_BYTES_DEFAULT (2u << 20)
-#define RING_BYTES_MIN	   (64u << 10)
-#define RING_BYTES_MAX	   (1u << 30)
-
-enum key {
-	KEY_LISTEN = 256,
-	KEY_CONSOLE,
-	KEY_INTERVAL,
-	KEY_RUNTIME,
-	KEY_SERVICE,
-	KEY_ROUTE,
-	KEY_RING_SIZE,
-	KEY_MAX_SERIES,
-	KEY_MAX_ROUTES,
-	KEY_LOG_LEVEL,
-};
-
-static const struct argp_option table[] = {
-	{"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
-	 "Serve /metrics, /healthz and /readyz there, or off (default " BITTERN_LISTEN_DEFAULT ")", 0},
-	{"console", KEY_CONSOLE, NULL, 0, "Show a live table of services and routes", 0},
-	{"interval", KEY_INTERVAL, "SECONDS", 0, "Time between updates of the console (default 1)", 0},
-	{"runtime", KEY_RUNTIME, "LIST", 0,
-	 "Runtimes to report: python, nodejs, or all for any process that speaks HTTP "
-	 "(default python,nodejs)", 0},
-	{"service", KEY_SERVICE, "NAME=MATCH", 0,
-	 "Name the service that MATCH finds: port:N, unit:NAME, container:NAME or cmd:GLOB; may be "
-	 "given several times, the first that matches wins", 0},
-	{"route", KEY_ROUTE, "[SERVICE=]PATTERN", 0,
-	 "A route such as /orders/{id}/items or /files/{path...}; may be given several times, the "
-	 "first that matches wins", 0},
-	{"ring-size", KEY_RING_SIZE, "BYTES", 0,
-	 "Buffer between kernel and agent, a power of two; K and M are understood (default 2M)", 0},
-	{"max-series", KEY_MAX_SERIES, "N", 0, "Bound on series (default 10000)", 0},
-	{"max-routes", KEY_MAX_ROUTES, "N", 0, "Bound on routes of one service (default 200)", 0},
-	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warning, info or debug (default info)", 0},
-	{0},
-};
+#define RING_BYTES_MIN (64u << 10)
+#define RING_BYTES_MAX (1u << 30)
+#define FIRST_KEY 256 /* no option has a short form */
 
 static bool read_size(const char *text, size_t min, size_t max, bool suffix, size_t *out)
 {
@@ -128,18 +94,17 @@ static bool add_route(struct options *o, const char *text)
 	return !route_patterns_add(o->patterns, service, equals + 1);
 }
 
-static bool read_level(const char *text)
+static bool read_listen(struct options *o, const char *text)
 {
-	static const char *const names[] = {"error", "warning", "info", "debug"};
-	size_t i;
+	o->listen = strcmp(text, "off") ? text : NULL;
+	return !o->listen || !server_check_address(text);
+}
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(text, names[i])) {
-			log_level = i;
-			return true;
-		}
-	}
-	return false;
+static bool read_console(struct options *o, const char *text)
+{
+	(void)text;
+	o->console = true;
+	return true;
 }
 
 static bool read_interval(struct options *o, const char *text)
@@ -151,77 +116,127 @@ static bool read_interval(struct options *o, const char *text)
 	       o->interval_s <= 86400;
 }
 
+static bool read_ring_size(struct options *o, const char *text)
+{
+	return read_size(text, RING_BYTES_MIN, RING_BYTES_MAX, true, &o->ring_bytes) &&
+	       !(o->ring_bytes & (o->ring_bytes - 1));
+}
+
+static bool read_max_series(struct options *o, const char *text)
+{
+	return read_size(text, 1, 1000000, false, &o->max_series);
+}
+
+static bool read_max_routes(struct options *o, const char *text)
+{
+	return read_size(text, 1, 10000, false, &o->max_routes);
+}
+
+static bool read_level(struct options *o, const char *text)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+	size_t i;
+
+	(void)o;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(text, names[i])) {
+			log_level = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct {
+	const char *name, *argument, *help;
+	bool (*read)(struct options *options, const char *text); /* false: not what is wanted */
+	const char *wanted;
+} rows[] = {
+	{"listen", "ADDRESS:PORT",
+	 "Serve /metrics, /healthz and /readyz there, or off (default " BITTERN_LISTEN_DEFAULT ")",
+	 read_listen, "ADDRESS:PORT or off"},
+	{"console", NULL, "Show a live table of services and routes", read_console, NULL},
+	{"interval", "SECONDS", "Time between updates of the console (default 1)", read_interval,
+	 "a number of seconds from 0.1 to 86400"},
+	{"runtime", "LIST",
+	 "Runtimes to report: python, nodejs, or all for any process that speaks HTTP "
+	 "(default python,nodejs)",
+	 read_runtimes, "a list of python, nodejs or all"},
+	{"service", "NAME=MATCH",
+	 "Name the service that MATCH finds: port:N, unit:NAME, container:NAME or cmd:GLOB; may be "
+	 "given several times, the first that matches wins",
+	 add_match, "NAME=MATCH (port:N, unit:NAME, container:NAME, cmd:GLOB)"},
+	{"route", "[SERVICE=]PATTERN",
+	 "A route such as /orders/{id}/items or /files/{path...}; may be given several times, the "
+	 "first that matches wins",
+	 add_route, "a pattern such as /orders/{id}/items"},
+	{"ring-size", "BYTES",
+	 "Buffer between kernel and agent, a power of two; K and M are understood (default 2M)",
+	 read_ring_size, "a power of two from 64K to 1024M"},
+	{"max-series", "N", "Bound on series (default 10000)", read_max_series,
+	 "a number from 1 to 1000000"},
+	{"max-routes", "N", "Bound on routes of one service (default 200)", read_max_routes,
+	 "a number from 1 to 10000"},
+	{"log-level", "LEVEL", "error, warning, info or debug (default info)", read_level,
+	 "error, warning, info or debug"},
+};
+
+#define ROW_COUNT ((int)(sizeof(rows) / sizeof(rows[0])))
+
+static void read_command(struct options *o, const char *text, unsigned int position)
+{
+	if (position == 0 && !strcmp(text, "check")) {
+		o->command = COMMAND_CHECK;
+	} else if (position > 0 || strcmp(text, "run")) {
+		log_error("'%s': the command is run or check, given once", text);
+		exit(2);
+	}
+}
+
 static error_t parse_key(int key, char *text, struct argp_state *state)
 {
-	struct options *o = state->input;
+	int row = key - FIRST_KEY;
 
-	switch (key) {
-	case KEY_LISTEN:
-		o->listen = strcmp(text, "off") ? text : NULL;
-		if (o->listen && server_check_address(text))
-			argp_error(state, "--listen: '%s' is not ADDRESS:PORT or off", text);
-		break;
-	case KEY_CONSOLE:
-		o->console = true;
-		break;
-	case KEY_INTERVAL:
-		if (!read_interval(o, text))
-			argp_error(state, "--interval: '%s' is not a number of seconds from 0.1 to 86400", text);
-		break;
-	case KEY_RUNTIME:
-		if (!read_runtimes(o, text))
-			argp_error(state, "--runtime: '%s' is not a list of python, nodejs or all", text);
-		break;
-	case KEY_SERVICE:
-		if (!add_match(o, text))
-			argp_error(state, "--service: '%s' is not NAME=MATCH (port:N, unit:NAME, container:NAME, cmd:GLOB)", text);
-		break;
-	case KEY_ROUTE:
-		if (!add_route(o, text))
-			argp_error(state, "--route: '%s' is not a pattern such as /orders/{id}/items", text);
-		break;
-	case KEY_RING_SIZE:
-		if (!read_size(text, RING_BYTES_MIN, RING_BYTES_MAX, true, &o->ring_bytes) ||
-		    o->ring_bytes & (o->ring_bytes - 1))
-			argp_error(state, "--ring-size: '%s' is not a power of two from 64K to 1024M", text);
-		break;
-	case KEY_MAX_SERIES:
-		if (!read_size(text, 1, 1000000, false, &o->max_series))
-			argp_error(state, "--max-series: '%s' is not a number from 1 to 1000000", text);
-		break;
-	case KEY_MAX_ROUTES:
-		if (!read_size(text, 1, 10000, false, &o->max_routes))
-			argp_error(state, "--max-routes: '%s' is not a number from 1 to 10000", text);
-		break;
-	case KEY_LOG_LEVEL:
-		if (!read_level(text))
-			argp_error(state, "--log-level: '%s' is not error, warning, info or debug", text);
-		break;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "'%s': there is one command at most", text);
-		if (!strcmp(text, "check"))
-			o->command = COMMAND_CHECK;
-		else if (strcmp(text, "run"))
-			argp_error(state, "'%s' is no command: run or check", text);
-		break;
-	default:
+	if (key == ARGP_KEY_INIT) {
+		state->err_stream = NULL; /* getopt has said what is wrong: one line is enough */
+	} else if (key == ARGP_KEY_ARG) {
+		read_command(state->input, text, state->arg_num);
+	} else if (row < 0 || row >= ROW_COUNT) {
 		return ARGP_ERR_UNKNOWN;
+	} else if (!rows[row].read(state->input, text)) {
+		log_error("--%s: '%s' is not %s", rows[row].name, text, rows[row].wanted);
+		exit(2);
 	}
 	return 0;
 }
 
-void options_parse(struct options *options, int argc, char **argv)
+static void parse(struct options *options, int argc, char **argv)
 {
-	static const struct argp argp = {
+	struct argp_option table[ROW_COUNT + 1] = {{0}};
+	struct argp argp = {
 		.options = table,
 		.parser = parse_key,
 		.args_doc = "[run|check]",
-		.doc = "Reports request rate, errors and duration of the Python and Node.js services of this "
-		       "host, seen from the kernel.\v"
-		       "run (the default) watches until it is stopped; check tells whether it could.",
+		.doc = "Reports request rate, errors and duration of the Python and Node.js "
+		       "services of this host, seen from the kernel.\v"
+		       "run (the default) watches until it is stopped; check tells whether it "
+		       "could.",
 	};
+	int i;
 
+	for (i = 0; i < ROW_COUNT; i++) {
+		table[i].name = rows[i].name;
+		table[i].key = FIRST_KEY + i;
+		table[i].arg = rows[i].argument;
+		table[i].doc = rows[i].help;
+	}
+	argp_program_version = "bittern " BITTERN_VERSION;
+	if (argp_parse(&argp, argc, argv, 0, NULL, options))
+		exit(2);
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
 	*options = (struct options){
 		.listen = BITTERN_LISTEN_DEFAULT,
 		.interval_s = 1,
@@ -230,13 +245,11 @@ void options_parse(struct options *options, int argc, char **argv)
 		.max_series = 10000,
 		.max_routes = 200,
 	};
-	argp_program_version = "bittern " BITTERN_VERSION;
-	argp_err_exit_status = 2;
 	if (route_patterns_open(&options->patterns)) {
 		log_error("no memory");
 		exit(1);
 	}
-	argp_parse(&argp, argc, argv, 0, NULL, options);
+	parse(options, argc, argv);
 }
 
 void options_close(struct options *options)

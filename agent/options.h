@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* options - the command line, checked.
  *
- * Every mistake is one line on standard error and exit status 2, before anything has been touched. */
+ * Every mistake is one line on standard error and exit status 2, before anything has been touched.
+ * */
 #ifndef BITTERN_OPTIONS_H
 #define BITTERN_OPTIONS_H
 

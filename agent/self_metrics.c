@@ -51,8 +51,8 @@ static double own_resident_bytes(void)
 static void add_records(struct row_set *set, const struct self_inputs *in)
 {
 	static const char *const kinds[RECORD_KINDS] = {
-		[RECORD_IO] = "io",	[RECORD_STATE] = "state", [RECORD_UNDECODED] = "undecoded",
-		[RECORD_EXEC] = "exec", [RECORD_FORK] = "fork",	  [RECORD_EXIT] = "exit",
+		[RECORD_IO] = "io",     [RECORD_STATE] = "state", [RECORD_UNDECODED] = "undecoded",
+		[RECORD_EXEC] = "exec", [RECORD_FORK] = "fork",   [RECORD_EXIT] = "exit",
 	};
 	int i;
 
@@ -82,7 +82,8 @@ static void add_losses(struct row_set *set, const struct self_inputs *in)
 		{"exchange_table_full", in->exchange.requests_refused},
 	};
 	const char *name = "bittern_agent_losses_total";
-	const char *help = "What was missed, by cause: 0 everywhere means that every request was counted.";
+	const char *help =
+		"What was missed, by cause: 0 everywhere means that every request was counted.";
 	size_t i;
 
 	for (i = 0; i < LOSS_COUNT; i++)
@@ -106,10 +107,10 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 	};
 	size_t i;
 
-	add(set, "bittern_agent_connections", SELF_GAUGE, "Connections with HTTP that are followed.", NULL,
-	    NULL, in->exchange.connection_count);
-	add(set, "bittern_agent_open_exchanges", SELF_GAUGE, "Requests that wait for their response.", NULL,
-	    NULL, in->exchange.open_count);
+	add(set, "bittern_agent_connections", SELF_GAUGE,
+	    "Connections with HTTP that are followed.", NULL, NULL, in->exchange.connection_count);
+	add(set, "bittern_agent_open_exchanges", SELF_GAUGE,
+	    "Requests that wait for their response.", NULL, NULL, in->exchange.open_count);
 	add(set, "bittern_agent_processes", SELF_GAUGE, "Processes known.", NULL, NULL,
 	    in->services.process_count);
 	add(set, "bittern_agent_services", SELF_GAUGE, "Services known.", NULL, NULL,
@@ -143,21 +144,21 @@ size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const stru
 
 	add(&set, "bittern_agent_build_info", SELF_GAUGE, "Version of the agent.", "version",
 	    BITTERN_VERSION, 1);
-	add(&set, "bittern_agent_cpu_seconds_total", SELF_COUNTER, "CPU time of the agent itself.", NULL,
-	    NULL, own_cpu_seconds());
-	add(&set, "bittern_agent_resident_memory_bytes", SELF_GAUGE, "Resident memory of the agent itself.",
-	    NULL, NULL, own_resident_bytes());
+	add(&set, "bittern_agent_cpu_seconds_total", SELF_COUNTER, "CPU time of the agent itself.",
+	    NULL, NULL, own_cpu_seconds());
+	add(&set, "bittern_agent_resident_memory_bytes", SELF_GAUGE,
+	    "Resident memory of the agent itself.", NULL, NULL, own_resident_bytes());
 	add_records(&set, in);
 	add_losses(&set, in);
-	add(&set, "bittern_agent_ring_size_bytes", SELF_GAUGE, "Size of the ring buffer.", NULL, NULL,
-	    in->capture.ring_bytes);
+	add(&set, "bittern_agent_ring_size_bytes", SELF_GAUGE, "Size of the ring buffer.", NULL,
+	    NULL, in->capture.ring_bytes);
 	add(&set, "bittern_agent_ring_used_bytes", SELF_GAUGE,
 	    "Largest fill of the ring buffer at a drain since the last scrape.", NULL, NULL,
 	    in->ring_peak_bytes);
 	add_tables(&set, in);
-	add(&set, "bittern_agent_scrapes_total", SELF_COUNTER, "Pages of /metrics given.", NULL, NULL,
-	    in->scrapes);
-	add(&set, "bittern_agent_last_scrape_seconds", SELF_GAUGE, "Time to write the last page of /metrics.",
-	    NULL, NULL, in->last_scrape_seconds);
+	add(&set, "bittern_agent_scrapes_total", SELF_COUNTER, "Pages of /metrics given.", NULL,
+	    NULL, in->scrapes);
+	add(&set, "bittern_agent_last_scrape_seconds", SELF_GAUGE,
+	    "Time to write the last page of /metrics.", NULL, NULL, in->last_scrape_seconds);
 	return set.count;
 }

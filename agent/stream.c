@@ -34,6 +34,19 @@ bool stream_has_partial_line(const struct stream *s)
 	return s->state == STREAM_HEAD && !s->in_fields && s->line_len > 0;
 }
 
+bool stream_in_message(const struct stream *s)
+{
+	return s->in_fields || s->state == STREAM_LENGTH || s->state == STREAM_CHUNKED ||
+	       s->state == STREAM_CLOSE || s->state == STREAM_GUESS;
+}
+
+void stream_pass_over(struct stream *s, struct stream_memory *memory)
+{
+	line_free(s, memory);
+	s->line_cut = false;
+	s->state = STREAM_GUESS;
+}
+
 /* Keeps the beginning of a line until the rest arrives. */
 static void line_keep(struct stream *s, const char *data, size_t len, struct stream_memory *memory)
 {
@@ -87,7 +100,7 @@ static void set_body(struct stream *s, enum stream_body body)
 		s->state = STREAM_CLOSE;
 		break;
 	case STREAM_BODY_UNKNOWN:
-		s->state = STREAM_LOST;
+		s->state = STREAM_GUESS;
 		break;
 	case STREAM_BODY_OFF:
 		s->state = STREAM_OFF;
@@ -100,6 +113,7 @@ static void head_end(struct stream *s, const struct slice *slice,
 {
 	s->in_fields = false;
 	s->end_likely = false;
+	s->guess_from = 0;
 	set_body(s, owner->head_end(context, &s->fields, s->head_cut, slice->time_ns));
 	s->head_cut = false;
 	memset(&s->fields, 0, sizeof(s->fields));
@@ -137,8 +151,10 @@ static void feed_head(struct stream *s, const struct slice *slice, const struct 
 	const char *lf = memchr(data, '\n', len);
 	size_t taken = lf ? (size_t)(lf - data) + 1 : len;
 
-	if (!s->in_fields && !s->line_len)
+	if (!s->in_fields && !s->line_len && !s->line_cut) {
 		s->start_ns = slice->time_ns;
+		s->start_other_end = slice->other_end;
+	}
 	s->last_ns = slice->time_ns;
 	if (!lf || s->line_len)
 		line_keep(s, data, lf ? taken - 1 : taken, memory);
@@ -154,27 +170,39 @@ static void feed_head(struct stream *s, const struct slice *slice, const struct 
 	}
 }
 
+/* The rest of a head will never be known, up to position at least. Its body ends at the earliest where it would if
+ * the head ended with what is known of it. */
+static void cut_head(struct stream *s, uint64_t position, const struct slice *slice,
+		     const struct stream_owner *owner, void *context)
+{
+	uint64_t from = UINT64_MAX;
+
+	if (s->fields.chunked)
+		from = 0;
+	else if (s->fields.has_length)
+		from = s->next + s->fields.length;
+	s->next = s->resume_from = position;
+	s->head_cut = true;
+	head_end(s, slice, owner, context);
+	s->guess_from = from;
+}
+
 /* Bytes between s->next and position will never be known. */
 static void gap(struct stream *s, uint64_t position, const struct slice *slice,
 		const struct stream_owner *owner, void *context, struct stream_memory *memory)
 {
 	uint64_t len = position - s->next;
 
-	s->next = position;
-	if (stream_has_partial_line(s)) {
-		owner->start_line(context, s->line, s->line_len, true, slice, position,
-				  s->start_ns);
-		s->in_fields = true;
-	}
+	if (stream_has_partial_line(s))
+		s->in_fields = !owner->start_line(context, s->line, s->line_len, true, slice,
+						  s->next - s->line_len, s->start_ns);
 	line_free(s, memory);
 	s->line_cut = false;
 	if (s->in_fields) {
-		s->head_cut = true;
-		head_end(s, slice, owner, context);
-		if (s->state != STREAM_OFF)
-			s->state = STREAM_LOST;
+		cut_head(s, position, slice, owner, context);
 		return;
 	}
+	s->next = position;
 	owner->lost(context, position, len);
 	s->state = STREAM_LOST;
 }
@@ -186,12 +214,13 @@ static bool resume(struct stream *s, const struct slice *slice, const struct str
 	if (slice->position != slice->begin || slice->begin < s->resume_from || !slice->len ||
 	    !owner->begins(slice->data, slice->len))
 		return false;
-	if (s->state == STREAM_GUESS && !s->end_likely)
+	if (!owner->expects(context, slice))
 		return false;
-	if (!owner->expects(context, slice->begin))
-		return false;
-	if (s->state == STREAM_GUESS)
+	if (s->state == STREAM_GUESS) {
+		s->state = STREAM_LOST;
 		owner->message_end(context, s->last_ns);
+	}
+	owner->resumed(context, slice->begin);
 	stream_begin(s, slice->begin, true);
 	return true;
 }
@@ -209,15 +238,27 @@ static void feed_chunked(struct stream *s, const struct slice *slice)
 		s->state = STREAM_GUESS;
 }
 
-static void guess_end(struct stream *s, const struct slice *slice)
+/* Chunks end with an empty one; if that begins its call, a trailer section may follow it (section 7.1.2). */
+static bool chunks_end_likely(const struct slice *slice)
 {
 	const uint8_t *tail = slice->tail_len ? slice->tail : slice->data;
 	size_t len = slice->tail_len ? slice->tail_len : slice->len;
 
+	if (http_chunked_end_likely(tail, len, slice->end - slice->begin == len))
+		return true;
+	return slice->position == slice->begin && slice->len >= 3 && len >= 4 &&
+	       !memcmp(slice->data, "0\r\n", 3) && !memcmp(tail + len - 4, "\r\n\r\n", 4);
+}
+
+static void guess_end(struct stream *s, const struct slice *slice)
+{
 	s->last_ns = slice->time_ns;
-	if (slice->last)
-		s->end_likely = http_chunked_end_likely(tail, len,
-							slice->end - slice->begin == len);
+	if (!slice->last)
+		return;
+	if (!s->guess_from)
+		s->end_likely = chunks_end_likely(slice);
+	else
+		s->end_likely = slice->end >= s->guess_from;
 }
 
 /* One step in the current state. False: nothing more to be had from this slice. */
@@ -237,22 +278,23 @@ static bool step(struct stream *s, const struct slice *slice, const struct strea
 			feed_head(s, slice, owner, context, memory);
 			return true;
 		}
-		if (s->next < end)
-			gap(s, end, slice, owner, context, memory);
-		return false;
+		if (s->next >= end)
+			return false;
+		gap(s, end, slice, owner, context, memory);
+		return true;
 	case STREAM_LENGTH:
-		if (end > slice->begin)
+		if (slice->begin < s->next) /* else the record with its last byte was missed */
 			s->last_ns = slice->time_ns;
 		if (end < s->next)
 			return false;
 		s->state = STREAM_HEAD;
-		owner->message_end(context, slice->time_ns);
+		owner->message_end(context, s->last_ns);
 		return true;
 	case STREAM_CHUNKED:
-		s->last_ns = slice->time_ns;
 		feed_chunked(s, slice);
 		if (s->state == STREAM_GUESS)
 			return true;
+		s->last_ns = slice->time_ns;
 		if (s->chunked.state != HTTP_CHUNK_END)
 			return false;
 		s->state = STREAM_HEAD;
@@ -290,15 +332,15 @@ void stream_commit(struct stream *s, const struct stream_owner *owner, void *con
 	owner->message_end(context, s->last_ns);
 }
 
-bool stream_finish(struct stream *s, const struct stream_owner *owner, void *context)
+bool stream_finish(struct stream *s, bool clean, const struct stream_owner *owner, void *context)
 {
-	bool complete = true;
+	bool under_way = stream_in_message(s);
+	bool ends = (s->state == STREAM_CLOSE && clean) || (s->state == STREAM_GUESS && s->end_likely) ||
+		    (s->state == STREAM_GUESS && s->guess_from == UINT64_MAX && clean);
 
-	if (s->state == STREAM_CLOSE || (s->state == STREAM_GUESS && s->end_likely))
-		owner->message_end(context, s->last_ns);
-	else if (s->state == STREAM_LENGTH || s->state == STREAM_CHUNKED ||
-		 s->state == STREAM_GUESS || s->in_fields)
-		complete = false;
 	s->state = STREAM_OFF;
-	return complete;
+	s->in_fields = false;
+	if (ends)
+		owner->message_end(context, s->last_ns);
+	return ends || !under_way;
 }

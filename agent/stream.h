@@ -40,7 +40,7 @@ enum stream_body {
 	STREAM_BODY_LENGTH,
 	STREAM_BODY_CHUNKED,
 	STREAM_BODY_CLOSE,   /* until the sender closes */
-	STREAM_BODY_UNKNOWN, /* its framing was not seen, or its message is of no interest: LOST */
+	STREAM_BODY_UNKNOWN, /* its framing was not seen: GUESS */
 	STREAM_BODY_OFF,     /* no HTTP from here on */
 };
 
@@ -70,7 +70,9 @@ struct stream {
 	char *line;	  /* the known part of a split line */
 	uint64_t next;	  /* position of the next byte that matters */
 	uint64_t resume_from; /* LOST: calls that begin before hold nothing new */
+	uint64_t guess_from; /* GUESS: by its length it does not end before; UINT64_MAX: when closed */
 	uint64_t start_ns;/* when the current message's first byte passed */
+	uint64_t start_other_end; /* and how far the other direction was then */
 	uint64_t last_ns; /* when its last byte so far passed */
 	struct http_fields fields;
 	struct http_chunked chunked;
@@ -86,8 +88,9 @@ struct stream_owner {
 				     uint64_t time_ns);
 	/* The message is complete, its last byte passed at time_ns. */
 	void (*message_end)(void *context, uint64_t time_ns);
-	/* Whether a message may begin at position, for a stream that has lost its framing. */
-	bool (*expects)(void *context, uint64_t position);
+	/* Whether a message may begin at position, for a stream that has lost its framing; and that it does. */
+	bool (*expects)(void *context, const struct slice *slice);
+	void (*resumed)(void *context, uint64_t position);
 	/* Bytes that may have held messages were missed: len of them, before position. */
 	void (*lost)(void *context, uint64_t position, uint64_t len);
 	/* Whether bytes look like the beginning of a message. */
@@ -98,12 +101,17 @@ struct stream_owner {
 void stream_begin(struct stream *s, uint64_t position, bool from_start);
 void stream_feed(struct stream *s, const struct slice *slice, const struct stream_owner *owner,
 		 void *context, struct stream_memory *memory);
-/* The sender closed: a body that ends so is complete. False if a message was under way that is not complete. */
-bool stream_finish(struct stream *s, const struct stream_owner *owner, void *context);
+/* The sender closed; clean: by itself, and nothing that it sent was missed. A body that ends so is complete.
+ * False if a message was under way that is not complete. */
+bool stream_finish(struct stream *s, bool clean, const struct stream_owner *owner, void *context);
 /* Takes a likely end for the end (before a snapshot). */
 void stream_commit(struct stream *s, const struct stream_owner *owner, void *context);
 /* A start line has begun and is not complete. */
 bool stream_has_partial_line(const struct stream *s);
+/* A message has begun and is not complete; its start line is known. */
+bool stream_in_message(const struct stream *s);
+/* Passes over the message whose start line has begun. */
+void stream_pass_over(struct stream *s, struct stream_memory *memory);
 void stream_close(struct stream *s, struct stream_memory *memory);
 
 #endif

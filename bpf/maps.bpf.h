@@ -8,7 +8,6 @@
 #include "record.h"
 
 #define PROCESSES_MAX 65536
-#define RECORD_MAX (sizeof(struct record_io) + RECORD_DATA_MAX)
 
 /* A connection, in the storage of its socket: freed with it, so it can neither leak nor be mistaken for
  * another. Threads of one process may use it at once: each direction is written by its own hook only, and
@@ -75,6 +74,9 @@ struct {
 	__type(value, u64);
 } lost_requests __weak SEC(".maps");
 
+/* Set before loading. */
+const volatile __u64 ring_wakeup_bytes __weak = 512 * 1024;
+
 static __always_inline void loss_count(enum loss cause)
 {
 	u32 key = cause;
@@ -84,16 +86,15 @@ static __always_inline void loss_count(enum loss cause)
 		(*count)++;
 }
 
-/* The reader drains on a timer; it is woken when the ring's fill crosses a quarter, a half, three quarters. */
-static __always_inline u64 record_wakeup(void)
+/* The reader drains on a timer; from a quarter's fill on it is woken. The fill is asked for at every eighth record or
+ * so, as the clock's low bits have it: each call from here into the kernel counts on the hot path. */
+static __always_inline u64 record_wakeup(u64 time_ns)
 {
-	u64 size = bpf_ringbuf_query(&records, BPF_RB_RING_SIZE);
-	u64 fill = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
-	u64 quarter = size / 4;
-
-	if (fill >= quarter && (fill & (quarter - 1)) < 2 * RECORD_MAX)
-		return BPF_RB_FORCE_WAKEUP;
-	return BPF_RB_NO_WAKEUP;
+	if (time_ns & 7)
+		return BPF_RB_NO_WAKEUP;
+	if (bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) < ring_wakeup_bytes)
+		return BPF_RB_NO_WAKEUP;
+	return BPF_RB_FORCE_WAKEUP;
 }
 
 #endif

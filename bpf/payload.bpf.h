@@ -60,6 +60,13 @@ static __always_inline bool call_arguments(struct call_arguments *call, struct t
 	return true;
 }
 
+/* Whether the second and third argument are one buffer and its length. */
+static __always_inline bool syscall_has_buffer(u64 number)
+{
+	return number == SYS_read || number == SYS_write || number == SYS_recvfrom ||
+	       number == SYS_sendto;
+}
+
 /* Steps to the next piece; false when there is none (or it cannot be read). */
 static __always_inline bool payload_next(struct payload *p)
 {

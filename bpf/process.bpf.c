@@ -5,8 +5,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline void emit(u8 kind, u32 pid, u32 parent, u32 exit_code, u64 wakeup)
+/* wake: at once. */
+static __always_inline void emit(u8 kind, u32 pid, u32 parent, u32 exit_code, bool wake)
 {
+	u64 time_ns = bpf_ktime_get_ns();
 	struct record_process *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 
 	if (!record) {
@@ -14,12 +16,12 @@ static __always_inline void emit(u8 kind, u32 pid, u32 parent, u32 exit_code, u6
 		return;
 	}
 	__builtin_memset(record, 0, sizeof(*record));
-	record->head.time_ns = bpf_ktime_get_ns();
+	record->head.time_ns = time_ns;
 	record->head.pid = pid;
 	record->head.kind = kind;
 	record->parent = parent;
 	record->exit_code = exit_code;
-	bpf_ringbuf_submit(record, wakeup);
+	bpf_ringbuf_submit(record, wake ? BPF_RB_FORCE_WAKEUP : record_wakeup(time_ns));
 }
 
 /* A new program may be wanted, whatever the old one was; its /proc is read at once, so wake the reader. */
@@ -29,7 +31,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	u32 pid = task->tgid;
 
 	bpf_map_delete_elem(&unwanted_processes, &pid);
-	emit(RECORD_EXEC, pid, 0, 0, BPF_RB_FORCE_WAKEUP);
+	emit(RECORD_EXEC, pid, 0, 0, true);
 	return 0;
 }
 
@@ -42,10 +44,12 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	if (child->pid != child->tgid)
 		return 0; /* a thread */
 	unwanted = bpf_map_lookup_elem(&unwanted_processes, &parent_pid);
-	if (unwanted)
+	if (unwanted) {
 		bpf_map_update_elem(&unwanted_processes, &pid, unwanted, BPF_ANY);
-	else
-		emit(RECORD_FORK, pid, parent_pid, 0, record_wakeup());
+		return 0;
+	}
+	bpf_map_delete_elem(&unwanted_processes, &pid); /* said of an earlier process of that number */
+	emit(RECORD_FORK, pid, parent_pid, 0, false);
 	return 0;
 }
 
@@ -59,6 +63,6 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		return 0; /* other threads live on */
 	code = task->signal->group_exit_code;
 	bpf_map_delete_elem(&unwanted_processes, &pid);
-	emit(RECORD_EXIT, pid, 0, code ? code : task->exit_code, record_wakeup());
+	emit(RECORD_EXIT, pid, 0, code ? code : task->exit_code, false);
 	return 0;
 }

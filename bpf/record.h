@@ -39,8 +39,10 @@ enum io_flags {
 struct record_head {
 	__u64 time_ns;
 	__u32 pid;
-	__u8 kind; /* enum record_kind */
-	__u8 unused[3];
+	__u8 kind;	/* enum record_kind */
+	__u8 role;	/* enum role; this and the next two only of RECORD_IO, else 0 */
+	__u8 direction; /* enum direction */
+	__u8 flags;	/* enum io_flags */
 };
 
 #define RECORD_TAIL_BYTES 8
@@ -54,11 +56,8 @@ struct record_io {
 	__u32 offset;	 /* of data[0] within the call */
 	__u16 captured;	 /* bytes in data */
 	__u16 local_port, peer_port;
-	__u8 role;	 /* enum role */
-	__u8 direction;	 /* enum direction */
-	__u8 flags;	 /* enum io_flags */
 	__u8 tail_len;	 /* bytes in tail: 0 to RECORD_TAIL_BYTES */
-	__u8 unused[6];
+	__u8 unused;
 	__u8 tail[RECORD_TAIL_BYTES];
 	__u8 data[];
 };
@@ -112,7 +111,7 @@ struct connection_state {
 
 #define RECORD_ASSERT(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 RECORD_ASSERT(record_head, 16);
-RECORD_ASSERT(record_io, 72);
+RECORD_ASSERT(record_io, 64);
 RECORD_ASSERT(record_state, 48);
 RECORD_ASSERT(record_undecoded, 48);
 RECORD_ASSERT(record_process, 24);

@@ -18,42 +18,51 @@
 #define BODILESS_BUDGET	     (64 * RECORD_DATA_MAX) /* of each call: batches, long heads */
 #define RESPONSE_BUDGET	     2048
 #define BATCH_BUDGET	     65536 /* of a call that may hold several responses */
-#define SLICES_MAX	     80	   /* of one call */
+#define SLICES_MAX	     128 /* of one call */
+#define WHOLE_MAX	     1024 /* a call in one buffer that is copied as it is */
+#define GATHER_MAX	     2048 /* bytes of several pieces in one slice */
 #define TRIES_MAX	     1000  /* calls looked at before an older connection rests ... */
 #define RECHECK_NS	     1000000000ull /* ... and how long */
 #define FIRST_BYTES	     16
 #define BATCH_SCAN_MIN	     512
 #define BATCH_SCAN_MAX	     1024
 
+extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym;
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* One call of send or receive. */
 struct call {
 	u64 time_ns, cookie, begin, other_end;
-	u64 buffer, iovecs, iovec_count; /* the user's memory: one buffer, or a vector */
+	u64 buffer;	       /* the user's memory: one buffer ... */
+	u64 iovecs, iovec_count; /* ... or, iovecs not 0, a vector */
 	u32 pid, len;
 	u32 want;	/* bytes to copy */
+	u32 last_end;	/* the slice that reaches it is the call's last */
 	u16 local_port, peer_port;
 	u8 role, direction, flags;
-	u8 scan;	/* in: look for a second request; out: there is one */
-	u8 tail_len, first_len;
 	u8 request;	/* begins as a request line might */
+	u8 first_len, tail_len;
+	u8 batch;	/* holds a second head */
 	u8 unused[5];
-	u8 tail[16];	/* the first 8 are used; the rest keeps the verifier content */
-	u8 first[FIRST_BYTES];
+	u8 first[2 * FIRST_BYTES]; /* half is used; the rest keeps the verifier content */
+	u8 tail[2 * RECORD_TAIL_BYTES];
 };
 
-/* Whether the call's first bytes could begin a request line: upper-case letters, a space, and the
- * beginning of a target. Not inlined: the verifier walks its loop once. */
-__noinline int begins_request(const struct call *call)
+struct first_bytes {
+	u8 bytes[FIRST_BYTES];
+};
+
+/* Whether a call's first bytes could begin a request line: upper-case letters, a space, and the beginning
+ * of a target. Global functions like this one are walked by the verifier once, not at each call. */
+__noinline int begins_request(const struct first_bytes *first, u32 len)
 {
-	u32 i, start = 0, len;
+	u32 i, start = 0;
 	const u8 *b;
 
-	if (!call)
+	if (!first)
 		return 0;
-	b = call->first;
-	len = call->first_len;
+	b = first->bytes;
 	if (len > 2 && b[0] == '\r' && b[1] == '\n')
 		start = 2; /* RFC 9112 section 2.2: an empty line before the request line */
 	for (i = start; i < FIRST_BYTES; i++) {
@@ -78,6 +87,12 @@ __noinline int begins_request(const struct call *call)
 	default:
 		return b[start] == 'C' && b[start + 1] == 'O' && b[i + 1] != '{'; /* CONNECT */
 	}
+}
+
+/* The usual case of begins_request(), without a call. */
+static __always_inline bool is_get(const u8 *b, u32 len)
+{
+	return len > 4 && b[0] == 'G' && b[1] == 'E' && b[2] == 'T' && b[3] == ' ' && b[4] == '/';
 }
 
 static __always_inline bool begins_response(const u8 *b, u32 len)
@@ -197,7 +212,9 @@ static __always_inline void fill(struct record_io *record, const struct call *ca
 	record->head.time_ns = call->time_ns;
 	record->head.pid = call->pid;
 	record->head.kind = RECORD_IO;
-	__builtin_memset(record->head.unused, 0, sizeof(record->head.unused));
+	record->head.role = call->role;
+	record->head.direction = call->direction;
+	record->head.flags = call->flags;
 	record->cookie = call->cookie;
 	record->begin = call->begin;
 	record->other_end = call->other_end;
@@ -206,37 +223,36 @@ static __always_inline void fill(struct record_io *record, const struct call *ca
 	record->captured = captured;
 	record->local_port = call->local_port;
 	record->peer_port = call->peer_port;
-	record->role = call->role;
-	record->direction = call->direction;
-	record->flags = call->flags;
 	record->tail_len = 0;
-	__builtin_memset(record->unused, 0, sizeof(record->unused));
+	record->unused = 0;
 	__builtin_memset(record->tail, 0, sizeof(record->tail));
 }
 
 static __always_inline void put_tail(struct record_io *record, const struct call *call)
 {
-	record->flags |= IO_LAST;
+	record->head.flags |= IO_LAST;
 	record->tail_len = call->tail_len;
 	__builtin_memcpy(record->tail, call->tail, RECORD_TAIL_BYTES);
 }
 
-static __always_inline void count_lost_record(const struct call *call, bool request)
+/* Requests are counted even when there is no room to report them. */
+__noinline int count_lost(u32 pid, bool request)
 {
 	u64 one = 1, *count;
 
 	loss_count(LOSS_RING_FULL);
 	if (!request)
-		return;
-	count = bpf_map_lookup_elem(&lost_requests, &call->pid);
+		return 0;
+	count = bpf_map_lookup_elem(&lost_requests, &pid);
 	if (count)
 		(*count)++;
 	else
-		bpf_map_update_elem(&lost_requests, &call->pid, &one, BPF_NOEXIST);
+		bpf_map_update_elem(&lost_requests, &pid, &one, BPF_NOEXIST);
+	return 0;
 }
 
 /* A record without a slice of the user's buffer: its first bytes at most. */
-__noinline int emit_brief(struct call *call, bool request)
+__noinline int emit_brief(struct call *call)
 {
 	struct record_io *record;
 
@@ -244,13 +260,13 @@ __noinline int emit_brief(struct call *call, bool request)
 		return 0;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record) + FIRST_BYTES, 0);
 	if (!record) {
-		count_lost_record(call, request);
+		count_lost(call->pid, call->request);
 		return 0;
 	}
 	fill(record, call, 0, call->first_len);
 	put_tail(record, call);
 	__builtin_memcpy(record->data, call->first, FIRST_BYTES);
-	bpf_ringbuf_submit(record, record_wakeup());
+	bpf_ringbuf_submit(record, record_wakeup(call->time_ns));
 	return 0;
 }
 
@@ -276,49 +292,103 @@ __noinline int holds_second_head(const struct scan_window *window, u32 len)
 	return 0;
 }
 
+/* Copies len bytes at address, the call's from offset on, into one record; size is the record's. */
 #define EMIT_SLICE(size)                                                                           \
 	do {                                                                                       \
 		record = bpf_ringbuf_reserve(&records, sizeof(*record) + (size), 0);               \
 		if (!record)                                                                       \
-			break;                                                                     \
+			return -1;                                                                 \
 		fill(record, call, offset, n);                                                     \
 		barrier_var(n); /* or the compiler, but not the verifier, knows */                 \
 		if (n > (size))                                                                    \
 			n = (size);                                                                \
 		if (bpf_probe_read_user(record->data, n, (void *)address)) {                       \
 			record->captured = 0;                                                      \
-			record->flags |= IO_UNREADABLE;                                            \
+			record->head.flags |= IO_UNREADABLE;                                            \
 			loss_count(LOSS_UNREADABLE_MEMORY);                                        \
-		} else if ((size) >= BATCH_SCAN_MAX && call->scan && !offset &&                    \
-			   holds_second_head((void *)record->data, n)) {                                   \
-			call->scan = 2;                                                            \
+		} else if ((size) >= BATCH_SCAN_MAX && call->request && n > BATCH_SCAN_MIN &&      \
+			   !offset) {                                                              \
+			call->batch = holds_second_head((void *)record->data, n);                  \
 		}                                                                                  \
-		if (last)                                                                          \
+		if (offset + len >= call->last_end)                                                \
 			put_tail(record, call);                                                    \
-		bpf_ringbuf_submit(record, record_wakeup());                                       \
+		bpf_ringbuf_submit(record, record_wakeup(call->time_ns));                                       \
 	} while (0)
 
-/* Copies n bytes at address, the call's from offset on, into one record. -1: the ring is full. */
+/* 0, or -1: the ring is full. */
 __noinline int emit_slice(struct call *call, u64 address, u32 offset, u32 len)
 {
-	struct record_io *record = NULL;
-	bool last;
+	struct record_io *record;
 	u64 n = len;
 
 	if (!call)
 		return -1;
-	last = offset + len >= call->want;
 	if (n <= 256)
 		EMIT_SLICE(256);
-	else if (n <= 512)
-		EMIT_SLICE(512);
 	else if (n <= 1024)
 		EMIT_SLICE(1024);
 	else if (n <= 2048)
 		EMIT_SLICE(2048);
 	else
 		EMIT_SLICE(RECORD_DATA_MAX);
-	return record ? 0 : -1;
+	return 0;
+}
+
+/* Several pieces in one record: GATHER_MAX bytes at most, in a slice of twice that for the verifier's sake. */
+struct gather {
+	struct payload *payload;
+	u8 *to;
+	u32 len, max;
+	bool unreadable;
+};
+
+static long gather_piece(u32 step, struct gather *g)
+{
+	struct payload *p = g->payload;
+	u64 n = g->max - g->len, at = g->len;
+
+	if (!p->len)
+		return payload_next(p) ? 0 : 1;
+	if (n > p->len)
+		n = p->len;
+	barrier_var(n);
+	barrier_var(at);
+	if (n > GATHER_MAX || at > GATHER_MAX)
+		return 1;
+	if (bpf_probe_read_user(g->to + at, n, (void *)p->base)) {
+		g->unreadable = true;
+		return 1;
+	}
+	p->base += n;
+	p->len -= n;
+	g->len += n;
+	return g->len >= g->max;
+}
+
+/* Bytes copied from offset on; 0 when there is no more to be had, or -1: the ring is full. */
+static __noinline int emit_gathered(struct call *call, struct payload *p, u32 offset)
+{
+	struct record_io *record;
+	struct gather g = {.payload = p, .max = call->want - offset};
+
+	if (g.max > GATHER_MAX)
+		g.max = GATHER_MAX;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record) + 2 * GATHER_MAX, 0);
+	if (!record)
+		return -1;
+	g.to = record->data;
+	bpf_loop(PAYLOAD_IOVECS_MAX, gather_piece, &g, 0);
+	fill(record, call, offset, g.len);
+	if (g.unreadable) {
+		record->head.flags |= IO_UNREADABLE;
+		loss_count(LOSS_UNREADABLE_MEMORY);
+	}
+	if (call->request && g.len > BATCH_SCAN_MIN && !offset)
+		call->batch = holds_second_head((void *)record->data, g.len);
+	if (offset + g.len >= call->last_end || g.len < g.max)
+		put_tail(record, call);
+	bpf_ringbuf_submit(record, record_wakeup(call->time_ns));
+	return g.len < g.max ? 0 : g.len;
 }
 
 struct slice_walk {
@@ -330,20 +400,23 @@ struct slice_walk {
 
 static long slice_step(u32 step, struct slice_walk *walk)
 {
-	struct payload *p = walk->payload;
-	u64 n = walk->call->want - walk->done;
+	u32 left = walk->call->want - walk->done, n = left < RECORD_DATA_MAX ? left : RECORD_DATA_MAX;
 
-	if (!p->len)
-		return payload_next(p) ? 0 : 1;
-	if (n > p->len)
-		n = p->len;
-	if (n > RECORD_DATA_MAX)
-		n = RECORD_DATA_MAX;
-	walk->error = emit_slice(walk->call, p->base, walk->done, n);
-	p->base += n;
-	p->len -= n;
+	walk->error = emit_slice(walk->call, walk->call->buffer + walk->done, walk->done, n);
 	walk->done += n;
 	return walk->error || walk->done >= walk->call->want;
+}
+
+static long gather_step(u32 step, struct slice_walk *walk)
+{
+	int n = emit_gathered(walk->call, walk->payload, walk->done);
+
+	if (n < 0)
+		walk->error = n;
+	if (n <= 0)
+		return 1;
+	walk->done += n;
+	return walk->done >= walk->call->want;
 }
 
 /* Copies the first call->want bytes. -1: the ring is full. */
@@ -351,13 +424,12 @@ static __always_inline int emit_slices(struct call *call, struct payload *p)
 {
 	struct slice_walk walk = {.call = call, .payload = p};
 
-	if (p->len >= call->want && call->want <= RECORD_DATA_MAX) /* the usual case */
-		return emit_slice(call, p->base, 0, call->want);
-	bpf_loop(SLICES_MAX, slice_step, &walk, 0);
-	if (!walk.error && walk.done < call->want) { /* too many pieces: end the call where we are */
-		call->first_len = 0;
-		emit_brief(call, false);
-	}
+	if (call->iovecs)
+		bpf_loop(SLICES_MAX, gather_step, &walk, 0);
+	else if (call->want <= RECORD_DATA_MAX) /* the usual case */
+		return emit_slice(call, call->buffer, 0, call->want);
+	else
+		bpf_loop(SLICES_MAX, slice_step, &walk, 0);
 	return walk.error;
 }
 
@@ -385,6 +457,12 @@ static __always_inline bool is_from_birth(struct tcp_sock *tcp, u32 len, u8 dire
 	u64 sent = tcp->bytes_acked + (u32)(tcp->write_seq - tcp->snd_una);
 
 	return received + sent <= (u64)len + 2 && (direction == DIRECTION_SENT ? sent : received) >= len;
+}
+
+static __always_inline u8 connection_io_flags(const struct connection *c)
+{
+	return (c->flags & CONNECTION_UNIX ? IO_UNIX : 0) |
+	       (c->flags & CONNECTION_FROM_BIRTH ? IO_FROM_BIRTH : 0);
 }
 
 /* Storage for a stream socket of a process that may be wanted. */
@@ -445,9 +523,7 @@ static __always_inline void positions_update(struct connection *c, struct sock *
 			c->sent_end += len;
 		return;
 	}
-	tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
-	if (!tcp)
-		return;
+	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
 	if (direction == DIRECTION_RECEIVED) {
 		delta = forward(c->copied_seq, tcp->copied_seq);
 		c->copied_seq += delta;
@@ -475,7 +551,7 @@ static __always_inline void emit_undecoded(const struct call *call)
 	record->local_port = call->local_port;
 	record->len = call->first_len;
 	__builtin_memcpy(record->first, call->first, FIRST_BYTES);
-	bpf_ringbuf_submit(record, record_wakeup());
+	bpf_ringbuf_submit(record, record_wakeup(call->time_ns));
 }
 
 /* Gives a connection its role, or marks it: for good if it did not begin as HTTP; an older one may be
@@ -504,137 +580,192 @@ static __always_inline void identify(struct connection *c, struct call *call)
 	}
 }
 
-/* A call in the direction of requests: how much to copy; false when it is body and needs no record. */
-static __always_inline bool plan_request(struct connection *c, struct call *call)
+static __always_inline void request_begins(struct connection *c, const u8 *first)
 {
-	if (call->request) {
-		u8 pipelined = c->flags & CONNECTION_AWAITING ? CONNECTION_BATCH : 0;
+	u8 flags = c->flags & ~(CONNECTION_BODILESS | CONNECTION_TUNNEL | CONNECTION_BATCH);
 
-		c->flags = (c->flags & ~(CONNECTION_BODILESS | CONNECTION_TUNNEL | CONNECTION_BATCH)) |
-			   pipelined | CONNECTION_AWAITING;
-		if (method_bodiless(call->first))
-			c->flags |= CONNECTION_BODILESS;
-		if (call->first[0] == 'C' && call->first[1] == 'O')
-			c->flags |= CONNECTION_TUNNEL;
-		c->request_left = REQUEST_BUDGET;
-	}
-	if (c->flags & CONNECTION_BODILESS)
-		c->request_left = BODILESS_BUDGET;
-	else if (call->request && call->len > REQUEST_BUDGET) {
-		read_tail(call);
-		if (ends_head(call)) /* a batch, or a very long head */
-			c->request_left = BODILESS_BUDGET;
-	}
-	if (!c->request_left)
-		return false;
-	call->want = call->len < c->request_left ? call->len : c->request_left;
-	c->request_left -= call->want;
-	call->scan = call->len > BATCH_SCAN_MIN;
-	return true;
+	if (flags & CONNECTION_AWAITING)
+		flags |= CONNECTION_BATCH;
+	if (method_bodiless(first))
+		flags |= CONNECTION_BODILESS;
+	if (first[0] == 'C' && first[1] == 'O')
+		flags |= CONNECTION_TUNNEL;
+	c->flags = flags | CONNECTION_AWAITING;
+	c->request_left = REQUEST_BUDGET;
 }
 
-/* A call in the direction of responses: always of interest while it is body of an open response. */
-static __always_inline void plan_response(struct connection *c, struct call *call)
+/* How much to copy of a call in the direction of requests: 0 when it is body. */
+static __always_inline u32 request_want(struct connection *c, u32 len)
 {
-	bool starts = begins_response(call->first, call->first_len);
+	u32 left = c->flags & CONNECTION_BODILESS ? BODILESS_BUDGET : c->request_left;
+	u32 want = len < left ? len : left;
 
-	if (starts)
-		c->response_left = c->flags & CONNECTION_BATCH ? BATCH_BUDGET : RESPONSE_BUDGET;
-	call->want = call->len < c->response_left ? call->len : c->response_left;
-	c->response_left -= call->want;
-	if (call->want < call->len || c->response_left) {
-		read_tail(call);
-		if (ends_head(call) && !(c->flags & CONNECTION_BATCH))
-			c->response_left = 0;
-	}
-	if (starts && c->flags & CONNECTION_AWAITING && call->first_len >= 10 && call->first[9] != '1')
-		c->flags &= ~CONNECTION_AWAITING;
+	c->request_left = left - want;
+	return want;
 }
 
 /* After 101, or 2xx to CONNECT, the connection speaks something else. */
-static __always_inline bool ends_http(const struct connection *c, const struct call *call)
+static __always_inline bool ends_http(const struct connection *c, const u8 *first, u32 len)
 {
-	if (!(c->flags & CONNECTION_AWAITING) || !begins_response(call->first, call->first_len) ||
-	    call->first_len < 12)
+	if (!(c->flags & CONNECTION_AWAITING) || len < 12)
 		return false;
-	if (call->first[9] == '1' && call->first[10] == '0' && call->first[11] == '1')
+	if (first[9] == '1' && first[10] == '0' && first[11] == '1')
 		return true;
-	return c->flags & CONNECTION_TUNNEL && call->first[9] == '2';
+	return c->flags & CONNECTION_TUNNEL && first[9] == '2';
 }
 
-/* The call's first bytes; p is left at its first piece. */
-__noinline int read_first(struct call *call, struct payload *p)
+/* How much to copy of a call in the direction of responses, of which len bytes are at first. */
+static __always_inline u32 response_want(struct connection *c, const u8 *first, u32 first_len, u32 len,
+					 bool *ends)
 {
-	u64 n;
+	u32 want;
+
+	if (begins_response(first, first_len)) {
+		*ends = ends_http(c, first, first_len);
+		c->response_left = c->flags & CONNECTION_BATCH ? BATCH_BUDGET : RESPONSE_BUDGET;
+		if (first_len >= 10 && first[9] != '1')
+			c->flags &= ~CONNECTION_AWAITING;
+	}
+	want = len < c->response_left ? len : c->response_left;
+	c->response_left -= want;
+	return want;
+}
+
+/* A head that ends with its call: what follows is body and not copied. */
+static __always_inline void response_copied(struct connection *c, u32 last_bytes)
+{
+	if (last_bytes == CRLFCRLF && !(c->flags & CONNECTION_BATCH))
+		c->response_left = 0;
+}
+
+static __always_inline bool is_request_direction(const struct connection *c, u8 direction)
+{
+	return direction == (c->role == ROLE_SERVER ? DIRECTION_RECEIVED : DIRECTION_SENT);
+}
+
+static __always_inline void dismiss(struct connection *c)
+{
+	c->role = ROLE_NONE;
+	c->flags |= CONNECTION_DISMISSED;
+}
+
+/* The call's first bytes, from as many pieces as they lie in; p itself stays where it is. */
+__noinline int read_first(struct call *call, const struct payload *start)
+{
+	struct payload piece, *p = &piece;
+	u64 n, at;
 	u32 i;
 
-	if (!call || !p)
+	if (!call || !start)
 		return 0;
-	for (i = 0; i < 8 && !p->len; i++) { /* empty pieces */
-		if (!payload_next(p))
+	piece = *start;
+	call->first_len = 0;
+	for (i = 0; i < 24 && call->first_len < FIRST_BYTES && call->first_len < call->len; i++) {
+		if (!p->len) {
+			if (!payload_next(p))
+				break;
+			continue;
+		}
+		at = call->first_len;
+		n = p->len < call->len - at ? p->len : call->len - at;
+		if (n > FIRST_BYTES - at)
+			n = FIRST_BYTES - at;
+		barrier_var(n);
+		barrier_var(at);
+		if (n > FIRST_BYTES || at > FIRST_BYTES)
 			break;
+		if (bpf_probe_read_user(call->first + at, n, (void *)p->base))
+			break;
+		call->first_len += n;
+		p->len = 0;
 	}
-	n = p->len < call->len ? p->len : call->len;
-	if (n > FIRST_BYTES)
-		n = FIRST_BYTES;
-	if (!n || bpf_probe_read_user(call->first, n, (void *)p->base)) {
+	if (!call->first_len) {
 		loss_count(LOSS_UNREADABLE_MEMORY);
 		call->flags |= IO_UNREADABLE;
 		return 0;
 	}
-	call->first_len = n;
-	call->request = begins_request(call);
+	call->request = begins_request((void *)call->first, call->first_len);
 	return 0;
 }
 
-/* Finds the user's bytes; first_len stays 0 when there are none to be had. */
-static __always_inline void look(struct connection *c, struct call *call, struct payload *p)
+/* Finds the user's memory; false when there is none to be had: then call->flags says whether that is a loss. */
+static __always_inline bool look(struct connection *c, struct call *call, struct payload *p)
 {
 	switch (payload_find(p, c)) {
 	case PAYLOAD_FOUND:
-		call->buffer = p->base;
-		call->iovecs = p->iovecs;
-		call->iovec_count = p->iovec_count;
-		read_first(call, p);
 		break;
 	case PAYLOAD_LOST:
 		call->flags |= IO_UNREADABLE;
-		break;
-	case PAYLOAD_NONE:
-		break;
+		return false;
+	default:
+		return false;
 	}
+	if (p->iovec_count == 1 && payload_next(p))
+		p->iovecs = 0; /* a vector of one is a buffer */
+	call->buffer = p->base;
+	call->iovecs = p->iovecs;
+	call->iovec_count = p->iovec_count;
+	return true;
+}
+
+/* The end of a call whose middle is body, when it looks like that of a head: another request may follow the body. */
+static __always_inline int emit_end(struct call *call)
+{
+	u32 n = call->len - call->want;
+
+	if (n > RECORD_DATA_MAX)
+		n = RECORD_DATA_MAX;
+	call->last_end = call->len;
+	call->tail_len = 0;
+	return emit_slice(call, call->buffer + call->len - n, call->len - n, n);
+}
+
+static __always_inline bool plan_request(struct connection *c, struct call *call, bool *end_too)
+{
+	if (call->request) {
+		request_begins(c, call->first);
+		if (!(c->flags & CONNECTION_BODILESS) && call->len > REQUEST_BUDGET) {
+			read_tail(call);
+			if (ends_head(call)) /* a batch, or a very long head */
+				c->request_left = BODILESS_BUDGET;
+		}
+	}
+	call->want = request_want(c, call->len);
+	if (call->want < call->len) {
+		if (!call->tail_len)
+			read_tail(call);
+		*end_too = ends_head(call) && !call->iovecs;
+	}
+	return call->want || *end_too;
 }
 
 static __always_inline void emit(struct connection *c, struct call *call, struct payload *p)
 {
-	bool request = call->direction == (c->role == ROLE_SERVER ? DIRECTION_RECEIVED : DIRECTION_SENT);
-	bool ends = false;
+	bool ends = false, end_too = false;
 
-	call->role = c->role;
-	if (!call->first_len) {
-		emit_brief(call, false);
-		return;
-	}
-	if (request) {
-		if (!plan_request(c, call))
+	if (is_request_direction(c, call->direction)) {
+		if (!plan_request(c, call, &end_too))
 			return;
 	} else {
-		ends = ends_http(c, call);
-		plan_response(c, call);
+		call->request = 0;
+		call->want = response_want(c, call->first, call->first_len, call->len, &ends);
+		read_tail(call);
+		if (call->tail_len == RECORD_TAIL_BYTES)
+			response_copied(c, *(u32 *)(call->tail + 4));
 	}
-	if (call->want < FIRST_BYTES || call->first_len == call->len) {
-		if (call->first_len < call->len && !call->tail_len)
-			read_tail(call);
-		emit_brief(call, request);
-	} else if (emit_slices(call, p)) {
-		count_lost_record(call, request);
+	call->last_end = end_too ? ~0u : call->want;
+	if ((call->want < FIRST_BYTES && !end_too) || call->first_len == call->len) {
+		emit_brief(call);
+	} else {
+		if (call->want == call->len)
+			call->tail_len = 0;
+		if ((call->want && emit_slices(call, p)) || (end_too && emit_end(call)))
+			count_lost(call->pid, call->request);
 	}
-	if (call->scan == 2)
+	if (call->batch)
 		c->flags |= CONNECTION_BATCH;
-	if (ends) {
-		c->role = ROLE_NONE;
-		c->flags |= CONNECTION_DISMISSED;
-	}
+	if (ends)
+		dismiss(c);
 }
 
 /* A unix socket's peer has closed: no other hook tells. */
@@ -645,20 +776,131 @@ static __always_inline void emit_eof(struct connection *c, struct call *call)
 		return;
 	call->role = c->role;
 	call->flags |= IO_EOF;
-	emit_brief(call, false);
+	emit_brief(call);
+}
+
+/* The short way: a call of known HTTP in one short buffer, as nearly all heads are. One read of the user's memory,
+ * straight into the ring; no copies on the stack. False when it takes the long way. */
+#define WHOLE(size)                                                                                \
+	do {                                                                                       \
+		record = bpf_ringbuf_reserve(&records, sizeof(*record) + (size) + 8, 0);           \
+		if (!record)                                                                       \
+			break;                                                                     \
+		barrier_var(n); /* or the compiler, but not the verifier, knows */                 \
+		if (n > (size))                                                                    \
+			n = (size);                                                                \
+		if (bpf_probe_read_user(record->data, n, (void *)arguments.a1)) {                  \
+			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);                             \
+			return false; /* which counts it */                                        \
+		}                                                                                  \
+		last_bytes = n >= 4 ? *(u32 *)(record->data + ((n - 4) & ((size) - 1))) : 0;       \
+		if ((size) >= BATCH_SCAN_MAX && n > BATCH_SCAN_MIN && request)                     \
+			batch = holds_second_head((void *)record->data, n);                        \
+	} while (0)
+
+static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u32 len, u8 direction)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool request = is_request_direction(c, direction), ends = false, batch = false;
+	struct call_arguments arguments;
+	struct record_io *record;
+	u32 last_bytes = 0, want;
+	u64 n = len, time_ns;
+
+	if (task->flags & PF_IO_WORKER || !call_arguments(&arguments, task) ||
+	    !syscall_has_buffer(arguments.number))
+		return false;
+	if (n <= 256)
+		WHOLE(256);
+	else
+		WHOLE(WHOLE_MAX);
+	if (!record) {
+		count_lost(task->tgid, request);
+		return true;
+	}
+	if (!request) {
+		want = response_want(c, record->data, n, n, &ends);
+		response_copied(c, last_bytes);
+	} else {
+		if (is_get(record->data, n) || begins_request((void *)record->data, n))
+			request_begins(c, record->data);
+		if (batch)
+			c->flags |= CONNECTION_BATCH;
+		want = request_want(c, n);
+		if (!want && last_bytes != CRLFCRLF) {
+			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+			return true;
+		}
+	}
+	time_ns = bpf_ktime_get_ns();
+	record->head.time_ns = time_ns;
+	record->head.pid = task->tgid;
+	record->head.kind = RECORD_IO;
+	record->head.role = c->role;
+	record->head.direction = direction;
+	record->head.flags = IO_LAST | connection_io_flags(c);
+	record->cookie = c->cookie;
+	record->begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
+	record->other_end = direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	record->len = len;
+	record->offset = 0;
+	record->captured = n;
+	record->local_port = sk->__sk_common.skc_num;
+	record->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	record->tail_len = 0;
+	record->unused = 0;
+	bpf_ringbuf_submit(record, record_wakeup(time_ns));
+	if (ends)
+		dismiss(c);
+	return true;
+}
+
+/* The long way: any call, in any pieces, of a connection that is known or not. */
+static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c, u32 len, u8 direction)
+{
+	struct call call = {
+		.time_ns = bpf_ktime_get_ns(),
+		.len = len,
+		.cookie = c->cookie,
+		.direction = direction,
+		.role = c->role,
+		.flags = connection_io_flags(c),
+		.pid = bpf_get_current_pid_tgid() >> 32,
+	};
+	struct payload payload;
+
+	call.begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
+	call.other_end = direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	call.local_port = sk->__sk_common.skc_num;
+	call.peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (!len) {
+		emit_eof(c, &call);
+		return;
+	}
+	if (!look(c, &call, &payload)) {
+		if (c->role != ROLE_NONE)
+			emit_brief(&call);
+		return;
+	}
+	read_first(&call, &payload);
+	if (c->role == ROLE_NONE)
+		identify(c, &call);
+	if (c->role == ROLE_NONE)
+		return;
+	call.role = c->role;
+	if (call.first_len)
+		emit(c, &call, &payload);
+	else
+		emit_brief(&call);
 }
 
 static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direction)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-	struct call call = {};
-	struct payload payload;
 
 	if (c && c->flags & CONNECTION_DISMISSED)
 		return 0;
-	if (direction == DIRECTION_RECEIVED && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_TRUNC))
-		return 0;
-	if (ret < 0)
+	if (ret < 0 || (direction == DIRECTION_RECEIVED && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_TRUNC)))
 		return 0;
 	if (!c) {
 		if (!ret)
@@ -667,33 +909,11 @@ static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direc
 		if (!c)
 			return 0;
 	}
-	call.time_ns = bpf_ktime_get_ns();
-	if (c->role == ROLE_NONE && c->recheck_ns > call.time_ns)
+	if (c->role == ROLE_NONE && c->recheck_ns && c->recheck_ns > bpf_ktime_get_ns())
 		return 0;
-	call.len = ret;
 	positions_update(c, sk, ret, direction);
-	call.begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - call.len;
-	call.other_end = direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
-	call.cookie = c->cookie;
-	call.pid = bpf_get_current_pid_tgid() >> 32;
-	call.direction = direction;
-	if (c->flags & CONNECTION_UNIX) {
-		call.flags = IO_UNIX;
-	} else {
-		call.local_port = sk->__sk_common.skc_num;
-		call.peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	}
-	if (c->flags & CONNECTION_FROM_BIRTH)
-		call.flags |= IO_FROM_BIRTH;
-	if (!ret) {
-		emit_eof(c, &call);
-		return 0;
-	}
-	look(c, &call, &payload);
-	if (c->role == ROLE_NONE)
-		identify(c, &call);
-	if (c->role != ROLE_NONE)
-		emit(c, &call, &payload);
+	if (c->role == ROLE_NONE || !ret || ret > WHOLE_MAX || !seen_whole(sk, c, ret, direction))
+		seen_in_pieces(sk, c, ret, direction);
 	return 0;
 }
 
@@ -718,6 +938,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 	struct record_state *record;
 	struct task_struct *task;
 	struct tcp_sock *tcp;
+	u64 time_ns;
 
 	if (new_state != TCP_CLOSE && new_state != TCP_FIN_WAIT1 && new_state != TCP_CLOSE_WAIT &&
 	    new_state != TCP_LAST_ACK)
@@ -732,7 +953,8 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 	}
 	task = bpf_get_current_task_btf();
 	__builtin_memset(record, 0, sizeof(*record));
-	record->head.time_ns = bpf_ktime_get_ns();
+	time_ns = bpf_ktime_get_ns();
+	record->head.time_ns = time_ns;
 	record->head.kind = RECORD_STATE;
 	record->cookie = c->cookie;
 	record->received_end = c->received_end;
@@ -748,7 +970,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 		record->head.pid = task->tgid;
 		record->exiting = task->flags & PF_EXITING ? 1 : 0;
 	}
-	bpf_ringbuf_submit(record, record_wakeup());
+	bpf_ringbuf_submit(record, record_wakeup(time_ns));
 	return 0;
 }
 

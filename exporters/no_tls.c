@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* no_tls - stands in for GnuTLS, so that libmicrohttpd can be linked statically.
  *
- * Debian builds libmicrohttpd.a with TLS, and GnuTLS has no complete static set of libraries there. bittern serves plain
- * HTTP and never asks for MHD_USE_TLS: of all these functions only the first two are ever called, when the library is
- * initialised and left. */
+ * Debian builds libmicrohttpd.a with TLS, and GnuTLS has no complete static set of libraries there.
+ * bittern serves plain HTTP and never asks for MHD_USE_TLS: of all these functions only the first
+ * two are ever called, when the library is initialised and left. */
 #include <stdlib.h>
 
 int gnutls_global_init(void);
@@ -18,11 +18,11 @@ void gnutls_global_deinit(void)
 {
 }
 
-#define NEVER_CALLED(name)         \
-	void name(void);           \
+#define NEVER_CALLED(name)                        \
+	void name(void);                          \
 	__attribute__((noreturn)) void name(void) \
-	{                          \
-		abort();           \
+	{                                         \
+		abort();                          \
 	}
 
 NEVER_CALLED(gnutls_alpn_set_protocols)

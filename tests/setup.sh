@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules. All outside the
-# tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/, node/bin/node. Instant, and without
-# network, when everything is in place.
+# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, promtool.
+# All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/, node/bin/node,
+# bin/promtool. Instant, and without network, when everything is in place.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -37,8 +37,9 @@ install_debian() {
     [ -n "$missing" ] || return 0
     as_root apt-get update -qq
     # shellcheck disable=SC2086 # one word a package
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
-    did+=("$(echo $missing)")
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends $missing
+    did+=("${missing//$'\n'/ }")
 }
 
 install_python() {
@@ -67,6 +68,23 @@ install_node() {
     fi
 }
 
+# Of Debian's package prometheus only this: installing it would start a daemon.
+install_promtool() {
+    local folder
+    [ ! -x "$cache/bin/promtool" ] && ! command -v promtool >/dev/null || return 0
+    apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update -qq
+    folder=$(mktemp -d)
+    if (cd "$folder" && apt-get download -qq prometheus); then
+        dpkg --fsys-tarfile "$folder"/prometheus_*.deb | tar -x -C "$folder" ./usr/bin/promtool
+        mkdir -p "$cache/bin"
+        mv "$folder/usr/bin/promtool" "$cache/bin/promtool"
+        did+=("promtool")
+    else
+        echo "no promtool: its test will be skipped" >&2
+    fi
+    rm -rf "$folder"
+}
+
 mkdir -p "$cache"
 exec 9>"$cache/e2e.lock"
 flock 9
@@ -77,6 +95,7 @@ fi
 did=()
 rm -f "$stamp"
 install_debian >&2
+install_promtool >&2
 install_python
 install_node
 requirements_hash >"$stamp"

@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What bittern costs, as a table. Sets up (as tests/setup.sh, outside the tree, instantly when in place), then
+# measures: about 6 minutes, BENCH_QUICK=1 about 80 seconds. Exit status 1: a request was not counted.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cache=${BITTERN_CACHE:-$HOME/.cache/bittern}
+sdks=$cache/bench # venv/, node_modules/: the SDKs that bittern is compared with
+built=$root/build/bench
+
+say() { echo "tests/bench/run.sh: $*" >&2; }
+
+sdks_hash() {
+    {
+        cat "$here/run.sh" "$here/requirements.txt" "$here/package-lock.json"
+        python3 -c 'import sys; print(sys.version, sys.executable)'
+        "$cache/node/bin/node" --version
+    } | sha256sum | cut -d' ' -f1
+}
+
+# A part that cannot be installed costs its rows only: bench.py says which.
+install_sdks() {
+    local whole=1
+    rm -rf "$sdks"
+    mkdir -p "$sdks"
+    say "installing the SDKs for comparison in $sdks"
+    if ! { python3 -m venv "$sdks/venv" && "$sdks/venv/bin/pip" install -q --disable-pip-version-check \
+            --only-binary :all: -r "$here/requirements.txt"; } >&2; then
+        say "Python packages failed"
+        rm -rf "$sdks/venv"
+        whole=
+    fi
+    cp "$here/package.json" "$here/package-lock.json" "$sdks"
+    if ! npm ci --prefix "$sdks" --no-audit --no-fund --loglevel=error >&2; then
+        say "Node modules failed"
+        rm -rf "$sdks/node_modules"
+        whole=
+    fi
+    [ -z "$whole" ] || sdks_hash >"$sdks/stamp"
+}
+
+build() {
+    mkdir -p "$built"
+    cc -O2 -Wall -Wextra -o "$built/pairs" "$here/pairs.c"
+    "${CLANG:-clang-16}" -O2 -g -target bpf -I"/usr/include/$(cc -print-multiarch)" \
+        -c -o "$built/floor.bpf.o" "$here/floor.bpf.c"
+    cc -O2 -Wall -Wextra -o "$built/floor" "$here/floor.c" -Wl,-Bstatic -lbpf -lelf -lz -Wl,-Bdynamic
+}
+
+"$root/tests/setup.sh" >&2
+mkdir -p "$cache"
+exec 9>"$cache/bench.lock"
+flock 9 # also against a second run: the two would measure each other
+[ "$(cat "$sdks/stamp" 2>/dev/null)" = "$(sdks_hash)" ] || install_sdks
+build
+cd "$here"
+python=$cache/venv/bin/python
+if [ "$(id -u)" = 0 ]; then
+    exec "$python" bench.py
+else
+    exec sudo --preserve-env=BENCH_QUICK,BITTERN env "BITTERN_CACHE=$cache" "$python" bench.py
+fi

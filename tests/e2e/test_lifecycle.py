@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agents come and go: nothing stays in the kernel, no service notices, and who may not run is told
+why."""
+
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import frameworks
+import harness
+import load
+from expect import assert_exact, assert_same, expected, truth_counts
+from harness import AGENT, free_port, wait_for
+
+NEEDED = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"]  # README.md and deploy/ name them
+KINDS = ["prog", "map", "link"]
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def listed(kind):
+    """id -> what bpftool says of every program, map or link of this kernel."""
+    bpftool = shutil.which("bpftool", path=os.environ["PATH"] + ":/usr/sbin")
+    listing = subprocess.run([bpftool, "-j", kind, "list"], capture_output=True, check=True).stdout
+    return {entry["id"]: entry for entry in json.loads(listing or b"[]")}
+
+
+def kernel_objects(agent):
+    """(kind, id) of all that the agent has in the kernel: by its descriptors and its programs."""
+    objects = set()
+    for info in pathlib.Path(f"/proc/{agent.pid}/fdinfo").iterdir():
+        try:
+            for kind, number in re.findall(r"^(prog|map|link)_id:\s*(\d+)", info.read_text(), re.M):
+                objects.add((kind, int(number)))
+        except FileNotFoundError:
+            pass
+    programs = listed("prog")
+    for number in [number for kind, number in objects if kind == "prog"]:
+        objects |= {("map", of_program) for of_program in programs[number].get("map_ids", [])}
+    assert {kind for kind, _ in objects} == set(KINDS), objects
+    return objects
+
+
+def assert_nothing_left(objects):
+    """The kernel frees them a moment after the last descriptor was closed."""
+    def left():
+        return {(kind, number): entry.get("name") for kind in KINDS
+                for number, entry in listed(kind).items() if (kind, number) in objects}
+    wait_for(lambda: not left(), lambda: f"end of {left()}", timeout=10, step=0.2)
+
+
+def one_line(completed, status):
+    """The one line on standard error of a program that ended with the status, silent otherwise."""
+    assert (completed.returncode, completed.stdout) == (status, ""), completed
+    assert re.fullmatch(r"[^\n]+\n", completed.stderr), completed
+    return completed.stderr
+
+
+def bittern(*options, prefix=()):
+    return subprocess.run([*prefix, AGENT, *options], capture_output=True, text=True, timeout=20)
+
+
+def user_options(name):
+    """For setpriv: to be this user, without its groups."""
+    user = pwd.getpwnam(name)
+    return [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
+def with_capabilities(*names, user="root"):
+    """A command in front of another one: as that user, without any capability but these."""
+    only = ",".join(["-all"] + ["+" + name for name in names])
+    kept = [] if user == "root" else [*user_options(user), "--ambient-caps", only]
+    return ["setpriv", "--bounding-set", only, "--inh-caps", only, "--no-new-privs", *kept]
+
+
+# --- coming and going ---
+
+def test_two_agents_at_once_both_count_everything(service, agent):
+    first, shop, second = agent(), service("node"), agent()
+    result = load.run(shop.address, load.mixed(1000))
+    assert not result.errors
+    truth = truth_counts(shop.truth(1000))
+    for each in (first, second):
+        assert_exact(each.scrape(), "node-shop", truth)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP],
+                         ids=lambda s: s.name)
+def test_an_agent_that_ends_under_load_leaves_nothing_and_disturbs_nobody(service, agent, end):
+    shop = service("fastapi-httptools-uvloop")
+    ended = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(load.run, shop.address, load.until(ended, 500))
+        try:
+            first = agent()
+            objects = kernel_objects(first)
+            os.kill(first.pid, end)
+            status = first.process.wait(5)
+        finally:
+            ended.set()
+    result = running.result()
+    assert status == (-signal.SIGKILL if end == signal.SIGKILL else 0), first.output()
+    assert not result.errors
+    assert_same(truth_counts(shop.truth(len(result.samples))), result.counts(), "the service")
+    assert_nothing_left(objects)
+
+    again = agent()
+    after = load.run(shop.address, load.mixed(500))
+    shop.truth(len(result.samples) + 500)
+    assert not after.errors
+    assert_exact(again.scrape(), "fastapi_shop", after.counts())
+
+
+def test_ten_agents_in_a_row_leave_nothing(agent):
+    objects = set()
+    for _ in range(10):
+        started = agent()
+        objects |= kernel_objects(started)
+        started.stop_clean()
+    assert_nothing_left(objects)
+
+
+# --- wrong use ---
+
+@pytest.mark.parametrize("options", [
+    "walk", "run check", "--no-such-option", "--listen", "--listen=here",
+    "--listen=127.0.0.1:99999", "--console=yes", "--interval=0", "--interval=nan", "--runtime=ruby",
+    "--runtime=", "--service=shop", "--service=shop=tcp:1", "--route=orders", "--ring-size=3000000",
+    "--ring-size=-1", "--max-series=0", "--max-routes=1e3", "--log-level=loud"])
+def test_wrong_use_is_one_line_and_status_2(options):
+    line = one_line(bittern(*options.split()), 2)
+    assert options.split()[-1].partition("=")[0] in line
+
+
+@as_root
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_a_port_in_use_is_one_line_and_status_1(address):
+    family = harness.socket.AF_INET6 if "[" in address else harness.socket.AF_INET
+    with harness.socket.create_server((address.strip("[]"), 0), family=family) as taken:
+        at = f"{address}:{taken.getsockname()[1]}"
+        line = one_line(bittern("--listen", at), 1)
+    assert at in line and "in use" in line
+
+
+# --- privileges ---
+
+def check(*capabilities):
+    """(exit status, verdict) of `bittern check` with these capabilities."""
+    checked = bittern("check", prefix=with_capabilities(*capabilities))
+    assert not checked.stderr, checked
+    verdict = checked.stdout.splitlines()[-1]
+    assert verdict.startswith("verdict "), checked
+    return checked.returncode, verdict.removeprefix("verdict").strip()
+
+
+@as_root
+@pytest.mark.parametrize("capabilities",
+                         [[], ["bpf"], ["perfmon"], ["sys_ptrace", "dac_read_search"]],
+                         ids=lambda c: "+".join(c) or "none")
+def test_too_little_privilege_is_one_line_and_status_1_and_check_says_so(capabilities):
+    line = one_line(bittern("--listen", f"127.0.0.1:{free_port()}",
+                            prefix=with_capabilities(*capabilities)), 1)
+    assert "CAP_BPF" in line
+    status, verdict = check(*capabilities)
+    assert (status, verdict.partition(":")[0]) == (1, "bittern cannot run here")
+    assert "CAP_BPF" in verdict
+
+
+@pytest.fixture
+def open_copy():
+    """A copy of the program that every user can start: the tree may be closed to others."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bittern-open-", dir="/tmp"))
+    folder.chmod(0o755)
+    shutil.copy(AGENT, folder / "bittern")
+    yield folder / "bittern"
+    shutil.rmtree(folder)
+
+
+@as_root
+def test_a_user_without_privilege_is_told_in_one_line(open_copy):
+    completed = subprocess.run(["setpriv", *user_options("nobody"), open_copy], cwd="/", capture_output=True,
+                               text=True, timeout=20)
+    assert "CAP_BPF" in one_line(completed, 1)
+
+
+@pytest.fixture
+def capable_agent(agent, tmp_path, monkeypatch, open_copy):
+    """Starts an agent with these capabilities only."""
+    def start(*capabilities, user="root"):
+        script = tmp_path / "capable"
+        command = " ".join([*with_capabilities(*capabilities, user=user), str(open_copy)])
+        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        script.chmod(0o755)
+        monkeypatch.setattr(harness, "AGENT", str(script))
+        return agent()
+    return start
+
+
+@pytest.fixture
+def closed_service(service):
+    """A Node service of nobody's, in a folder only nobody may read, named by its package.json."""
+    nobody = pwd.getpwnam("nobody")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bittern-closed-", dir="/tmp"))
+    try:
+        shutil.copytree(harness.SERVICES / "node-shop", folder / "shop")
+        for module in ("shop.js", "truth.js", "http-shop.js"):
+            shutil.copy(harness.SERVICES / module, folder)
+        shutil.copy(os.path.realpath(frameworks.NODE), folder / "node")
+        (folder / "served").touch()
+        (folder / "big").write_bytes(b"x" * 1_000_000)
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        folder.chmod(0o700)
+        shop = service(
+            [folder / "node", "server.js"], folder / "shop",
+            env={"TRUTH_FILE": str(folder / "served"), "BIG_FILE": str(folder / "big")},
+            prefix=["setpriv", *user_options("nobody")])
+        shop.truth_file = folder / "served"
+        yield shop
+        shop.kill()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("user", ["root", "daemon"])
+def test_the_needed_capabilities_are_enough_for_other_users(closed_service, capable_agent, user):
+    assert check(*NEEDED) == (0, "bittern can run here")
+    before = load.run(closed_service.address, load.mixed(500))
+    started = capable_agent(*NEEDED, user=user)
+    result = load.run(closed_service.address, load.mixed(500))
+    assert not before.errors + result.errors
+    closed_service.truth(1000)
+    assert_exact(started.scrape(), "node-shop", result.counts())
+    objects = kernel_objects(started)
+    started.stop_clean()
+    assert_nothing_left(objects)
+
+
+@pytest.mark.parametrize("missing, name", [("sys_ptrace", None), ("dac_read_search", "shop")])
+def test_what_each_capability_for_proc_is_for(closed_service, capable_agent, missing, name):
+    """Without CAP_SYS_PTRACE another user's process is unknown, without CAP_DAC_READ_SEARCH its
+    files are."""
+    started = capable_agent(*[needed for needed in NEEDED if needed != missing])
+    result = load.run(closed_service.address, load.mixed(100))
+    assert not result.errors
+    page = started.scrape()
+    assert page.services_on(closed_service.port) == ({name} if name else set())
+    if name:
+        assert_same(page.counts(name), expected(result.counts()), "bittern")

@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# run.sh [PYTEST OPTION...] - all tests: lint, unit tests, the same under sanitizers, end to end.
+# Every part runs, also after one has failed. With options only the end-to-end tests run:
+# tests/run.sh -k fastapi -x Part of `make test`, which has built everything. Exit status 1 when a
+# part failed.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+mkdir -p build
+log=build/e2e.log
+export BITTERN_CACHE=${BITTERN_CACHE:-$HOME/.cache/bittern}
+summary=()
+status=0
+
+# part NAME COMMAND... - runs it and notes how it ended
+part() {
+    local name=$1 began=$SECONDS ended=passed
+    shift
+    echo "--- $name"
+    "$@" || { ended=FAILED && status=1; }
+    summary+=("$name: $ended, $((SECONDS - began)) s")
+}
+
+# The agent needs root; without root and without sudo its tests skip themselves.
+end_to_end() {
+    local as_root=()
+    [ "$(id -u)" = 0 ] || ! command -v sudo >/dev/null ||
+        as_root=(sudo "--preserve-env=BITTERN,BITTERN_LOAD_SECONDS")
+    tests/setup.sh || return 1
+    "${as_root[@]}" env "BITTERN_CACHE=$BITTERN_CACHE" PYTHONDONTWRITEBYTECODE=1 \
+        "$BITTERN_CACHE/venv/bin/python" -m pytest tests/e2e "$@" 2>&1 | tee "$log"
+}
+
+if [ $# = 0 ]; then
+    part "lint" make -s lint
+    part "unit tests" make -s check
+    part "unit tests under ASan and UBSan" make -s SAN=1 check
+fi
+part "end to end" end_to_end "$@"
+
+echo
+printf '%s\n' "${summary[@]}"
+skipped=$(grep -E '^SKIPPED ' "$log" 2>/dev/null)
+echo "skipped: ${skipped:-nothing}"
+exit $status
