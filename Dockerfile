@@ -10,18 +10,19 @@
 #       --security-opt no-new-privileges --security-opt apparmor=unconfined \
 #       --read-only --volume /etc/machine-id:/etc/machine-id:ro bittern
 #
-# BPF and PERFMON load and attach the programs; SYS_PTRACE and DAC_READ_SEARCH read /proc/PID of other
-# users' processes and, through it, the package.json that names a service. /sys, which every container
-# has read-only, holds the kernel's BTF. The host's process namespace shows its processes, the cgroup
-# namespace their units and containers; /etc/machine-id is host.id. Inside, it runs as uid 0: Docker
-# gives added capabilities to no other user.
+# BPF and PERFMON load and attach the programs; SYS_PTRACE and DAC_READ_SEARCH read /proc/PID of
+# other users' processes and, through it, the package.json that names a service. /sys, which
+# every container has read-only, holds the kernel's BTF. The host's process namespace shows its
+# processes, the cgroup namespace their units and containers; /etc/machine-id is host.id. Inside,
+# it runs as uid 0: Docker gives added capabilities to no other user.
 #
-# Docker's default seccomp profile allows bpf() to who has CAP_BPF since version 23; with an older one,
-# and with Podman 4, add --security-opt seccomp=unconfined. Docker's AppArmor profile lets no container
-# look at processes outside, so it is switched off; on SELinux hosts add --security-opt label=disable.
+# Docker's default seccomp profile allows bpf() to who has CAP_BPF since version 23; with an
+# older one, and with Podman 4, add --security-opt seccomp=unconfined. Docker's AppArmor profile
+# lets no container look at processes outside, so it is switched off; on SELinux hosts add
+# --security-opt label=disable.
 #
-# /metrics is on the host's 127.0.0.1:2488; --listen, behind the image's name, says otherwise. Whether
-# it can run: the same line with --rm instead of -d, and check behind the image's name.
+# /metrics is on the host's 127.0.0.1:2488; --listen, behind the image's name, says otherwise.
+# Whether it can run: the same line with --rm instead of -d, and check behind the image's name.
 
 FROM debian:bookworm AS build
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make >/dev/null

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# make          build/bittern                make check    unit tests, no root (SAN=1: ASan and UBSan)
-# make run      build and watch this host    make test     install what tests need, run everything
-# make lint     format, includes, warnings   make bench    what bittern costs, as a table
+# make          build/bittern                make check   unit tests, no root (SAN=1: sanitizers)
+# make run      build and watch this host    make test    install what tests need, run everything
+# make lint     format, includes, warnings   make bench   what bittern costs, as a table
 # V=1 shows the commands. All that is made is under build/.
 
 SAN ?=
@@ -16,10 +16,11 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BPF_INCLUDES = -Ivmlinux -Ibpf -I/usr/include/$(shell $(CC) -print-multiarch)
 
 CFLAGS += -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -I$(B) \
-	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=undefined)
 comma := ,
-BPF_CFLAGS = -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wno-unused-parameter \
-	-MMD -MP $(BPF_INCLUDES)
+BPF_CFLAGS = -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
+	-Wno-unused-parameter -MMD -MP $(BPF_INCLUDES)
 LDLIBS = -Wl,-Bstatic -lbpf -lelf -lz -lmicrohttpd -ljansson -luuid -Wl,-Bdynamic -lm -lpthread
 
 SOURCES := $(wildcard agent/*.c exporters/*.c)
@@ -29,8 +30,8 @@ TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 BPF_OBJECTS := $(patsubst bpf/%.c,$(B)/%.o,$(wildcard bpf/*.bpf.c))
 FORMATTED := $(wildcard agent/*.[ch] exporters/*.[ch] tests/*.[ch] bpf/*.[ch])
 
-BUILD_PACKAGES := gcc make pkg-config clang-16 llvm-16 libc6-dev libelf-dev zlib1g-dev libmicrohttpd-dev \
-	libjansson-dev uuid-dev
+BUILD_PACKAGES := gcc make pkg-config clang-16 llvm-16 libc6-dev libelf-dev zlib1g-dev \
+	libmicrohttpd-dev libjansson-dev uuid-dev
 BACKPORTS := libbpf-dev bpftool
 TEST_PACKAGES := libcmocka-dev clang-format-16 shellcheck
 
@@ -77,8 +78,8 @@ bench: all
 	$(Q)tests/bench/run.sh
 
 lint: $(B)/bittern.skel.h | packages-test
-	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
-	$(Q)CC=$(CC) CLANG=$(CLANG) BUILD=$(B) tests/lint.sh
+	$(Q)status=0; $(CLANG_FORMAT) --dry-run -Werror $(FORMATTED) || status=1; \
+	CC=$(CC) CLANG=$(CLANG) BUILD=$(B) tests/lint.sh || status=1; exit $$status
 
 # Missing packages are installed; with everything in place no network is used.
 define install

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "bittern.skel.h"
@@ -16,6 +17,7 @@
 struct capture {
 	struct bittern *skeleton;
 	struct ring_buffer *ring;
+	int wakeup_fd; /* an epoll set with the ring in it, edge-triggered */
 	int cpu_count;
 	int drained;
 	void (*record)(void *context, const void *bytes, size_t size);
@@ -63,6 +65,19 @@ static int explain(char *why, size_t why_len, const char *stage, int error)
 	return error;
 }
 
+/* libbpf's own epoll set is level-triggered: under load it is always readable, and the agent would never sleep. */
+static int open_wakeup(struct capture *c)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+
+	c->wakeup_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (c->wakeup_fd < 0)
+		return -errno;
+	if (epoll_ctl(c->wakeup_fd, EPOLL_CTL_ADD, bpf_map__fd(c->skeleton->maps.records), &event))
+		return -errno;
+	return 0;
+}
+
 int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_len)
 {
 	struct capture *c = calloc(1, sizeof(*c));
@@ -70,6 +85,7 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 
 	if (!c)
 		return explain(why, why_len, "memory", -ENOMEM);
+	c->wakeup_fd = -1;
 	libbpf_set_print(libbpf_log);
 	c->cpu_count = libbpf_num_possible_cpus();
 	c->skeleton = bittern__open();
@@ -87,8 +103,8 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 		return explain(why, why_len, "cannot load the BPF programs", error);
 	}
 	c->ring = ring_buffer__new(bpf_map__fd(c->skeleton->maps.records), take_record, c, NULL);
-	if (!c->ring) {
-		error = -errno;
+	error = c->ring ? open_wakeup(c) : -errno;
+	if (error) {
 		capture_close(c);
 		return explain(why, why_len, "cannot map the ring buffer", error);
 	}
@@ -105,12 +121,15 @@ int capture_attach(struct capture *c, char *why, size_t why_len)
 
 int capture_fd(const struct capture *c)
 {
-	return ring_buffer__epoll_fd(c->ring);
+	return c->wakeup_fd;
 }
 
 int capture_drain(struct capture *c, void (*record)(void *context, const void *bytes, size_t size),
 		  void *context)
 {
+	struct epoll_event event;
+
+	epoll_wait(c->wakeup_fd, &event, 1, 0); /* takes the wake-up, if there is one */
 	c->record = record;
 	c->context = context;
 	c->drained = 0;
@@ -215,6 +234,8 @@ void capture_close(struct capture *c)
 {
 	if (!c)
 		return;
+	if (c->wakeup_fd >= 0)
+		close(c->wakeup_fd);
 	ring_buffer__free(c->ring);
 	bittern__destroy(c->skeleton);
 	free(c);

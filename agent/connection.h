@@ -27,6 +27,7 @@ struct connection {
 	struct connection *hash_next;
 	uint64_t cookie;
 	uint64_t active_ns;
+	uint64_t quiet_ns;     /* the record that came at this time was the first for EXCHANGE_QUIET_NS */
 	uint64_t sent_end;     /* as far as send records were seen */
 	uint64_t late_sent_end;/* END_*: a send up to here is still to be reported */
 	uint64_t end_ns;       /* when END_* happened */
@@ -39,7 +40,7 @@ struct connection {
 	bool peer_closed;
 	bool informational;    /* the response under way is 1xx */
 	bool pipelines;	       /* has sent a request before the last was answered */
-	bool request_gap;      /* requests may have been missed since the last one in the queue */
+	uint8_t request_gap;   /* enum exchange_gap: before the next request */
 	bool request_fragment; /* a few bytes were missed: too few for a request */
 	bool response_resumed; /* the response that begins was found again after a loss */
 	bool finished;	       /* nothing more can come; waits for TCP_CLOSE */

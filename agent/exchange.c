@@ -23,7 +23,6 @@ struct feed {
 	struct exchanges *e;
 	struct connection *c;
 	uint32_t pid;
-	bool after_quiet;
 };
 
 static struct exchange *queue_pop(struct connection *c)
@@ -70,11 +69,13 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 	x->pid = feed->pid;
 	x->port = c->port;
 	x->role = c->role;
-	x->after_gap = c->request_gap;
-	c->request_gap = c->request_fragment = false;
-	if (c->last && c->last->answer_position >= answer_position)
-		c->pipelines = true; /* nothing was sent since */
-	x->certain = !c->pipelines || feed->after_quiet;
+	x->gap = c->request_gap;
+	c->request_gap = GAP_NONE;
+	c->request_fragment = false;
+	if ((c->last && c->last->answer_position >= answer_position) ||
+	    (x->gap == GAP_LIKELY && !answer_position))
+		c->pipelines = true; /* nothing was sent since the last request */
+	x->certain = !c->pipelines || start_ns == c->quiet_ns;
 	x->method = line->method;
 	x->version = line->version;
 	if (c->last)
@@ -86,27 +87,37 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 	return x;
 }
 
+/* False: not even the method is known. */
+static bool request_line_cut(struct http_request_line *line, const char *text, size_t len)
+{
+	if (!len || !memchr(text, ' ', len))
+		return false;
+	http_request_line_cut(line, text, len);
+	return true;
+}
+
 static int request_start_line(void *context, const char *text, size_t len, bool cut,
 			      const struct slice *slice, uint64_t position, uint64_t start_ns)
 {
 	struct feed *feed = context;
 	struct connection *c = feed->c;
-	struct http_request_line line;
+	struct http_request_line line = {0};
+	bool valid;
 
 	(void)position;
-	if (cut && (!len || !memchr(text, ' ', len))) {
-		feed->e->stats.gaps++; /* not even its method is known */
-	} else if (cut) {
-		http_request_line_cut(&line, text, len);
-		if (request_add(feed, &line, start_ns, slice->other_end))
-			return 0;
-	} else if (http_request_line(&line, text, len) ||
-		   (c->request_fragment && line.method == HTTP_OTHER)) {
+	if (cut)
+		valid = request_line_cut(&line, text, len);
+	else
+		valid = !http_request_line(&line, text, len);
+	/* After missed bytes it may be the rest of a method. */
+	if (line.method == HTTP_OTHER && (c->request_fragment || c->request_gap != GAP_NONE) &&
+	    start_ns != c->quiet_ns)
+		valid = false;
+	if (!valid)
 		feed->e->stats.malformed++;
-	} else if (request_add(feed, &line, start_ns, slice->other_end)) {
+	else if (request_add(feed, &line, start_ns, cut ? c->requests.start_other_end : slice->other_end))
 		return 0;
-	}
-	c->request_gap = true; /* it may be answered all the same */
+	c->request_gap = GAP_LIKELY; /* it may be answered all the same */
 	return -1;
 }
 
@@ -119,7 +130,7 @@ static enum stream_body request_head_end(void *context, const struct http_fields
 	if (feed->c->last)
 		feed->c->last->head_complete = true;
 	if (cut && feed->c->pipelines)
-		feed->c->request_gap = true;
+		feed->c->request_gap = GAP_LIKELY;
 	if (cut)
 		return STREAM_BODY_UNKNOWN;
 	if (fields->chunked)
@@ -137,21 +148,24 @@ static void request_end(void *context, uint64_t time_ns)
 
 /* Inside a body of unknown length bytes can look like a request: believe it once something was sent since the last
  * one. What is not believed may be answered all the same. */
-static bool request_expected(void *context, const struct slice *slice)
+static bool request_expected(void *context, const struct slice *slice, bool in_order)
 {
 	const struct feed *feed = context;
 	const struct exchange *x = feed->c->last;
 
-	if (!x || x->first_byte_ns || slice->other_end > x->answer_position)
+	if (in_order || !x || x->first_byte_ns || slice->other_end > x->answer_position)
 		return true;
-	feed->c->request_gap = true;
+	feed->c->request_gap = GAP_LIKELY;
 	return false;
 }
 
-static void request_resumed(void *context, uint64_t position)
+static void request_resumed(void *context, uint64_t position, bool in_order)
 {
-	(void)context;
+	struct feed *feed = context;
+
 	(void)position;
+	if (!in_order && feed->c->requests.start_ns && feed->c->request_gap == GAP_NONE)
+		feed->c->request_gap = GAP_MAYBE;
 }
 
 static void request_lost(void *context, uint64_t position, uint64_t len)
@@ -163,7 +177,7 @@ static void request_lost(void *context, uint64_t position, uint64_t len)
 	if (len < REQUEST_MIN)
 		feed->c->request_fragment = true;
 	else
-		feed->c->request_gap = true;
+		feed->c->request_gap = GAP_LIKELY;
 }
 
 /* Upper-case letters and a space, as far as the bytes reach. */
@@ -193,14 +207,16 @@ static const struct stream_owner requests_owner = {
 /* --- the stream of responses --- */
 
 /* A response to a request whose head is not complete: 400, 408, 431. Its line is as far as it came. */
-static struct exchange *request_from_part(struct feed *feed, uint64_t position)
+static struct exchange *request_from_part(struct feed *feed, const struct slice *slice,
+					  uint64_t position)
 {
 	struct stream *s = &feed->c->requests;
 	struct http_request_line line;
 	struct exchange *x;
 
-	if (!stream_has_partial_line(s) || s->start_other_end != position || feed->c->request_gap)
-		return NULL;
+	if (!stream_has_partial_line(s) || s->start_other_end != position ||
+	    feed->c->request_gap != GAP_NONE || slice->other_end > s->next)
+		return NULL; /* its rest, or another request, was missed */
 	http_request_line_cut(&line, s->line, s->line_len);
 	x = request_add(feed, &line, s->start_ns, position);
 	stream_pass_over(s, &feed->e->memory);
@@ -213,6 +229,7 @@ static int response_start_line(void *context, const char *text, size_t len, bool
 	struct feed *feed = context;
 	struct connection *c = feed->c;
 	struct http_status_line line;
+	struct exchange *x;
 	bool resumed;
 
 	if (http_status_line(&line, text, cut && len > 12 ? 12 : len)) {
@@ -222,20 +239,23 @@ static int response_start_line(void *context, const char *text, size_t len, bool
 	resumed = c->response_resumed;
 	c->response_resumed = false;
 	/* All that was sent until here answers older requests: this answers one that was missed. */
-	if (c->first && c->first->after_gap && !resumed) {
-		if (c->first->answer_position <= position) { /* which was open when the first was read */
+	x = c->first;
+	if (x && !resumed && x->gap != GAP_NONE &&
+	    (x->gap == GAP_LIKELY || x->answer_position != position || !x->certain)) {
+		if (x->answer_position <= position) { /* which was open when the first was read */
 			c->pipelines = true;
-			c->first->certain = false;
+			x->certain = false;
 		}
 		feed->e->stats.responses_lost++;
 		return -1;
 	}
-	if (!c->first && !request_from_part(feed, position)) {
+	if (!c->first && !request_from_part(feed, slice, position)) {
 		feed->e->stats.responses_lost++;
 		if (c->requests.state != STREAM_LOST && slice->other_end > c->requests.next)
 			feed->e->stats.gaps++; /* its request was read, but not seen */
 		return -1; /* to a request read before the agent began, or lost and counted */
 	}
+	c->first->gap = GAP_NONE;
 	c->informational = line.status < 200 && line.status != 101;
 	if (!c->first->first_byte_ns)
 		c->first->first_byte_ns = start_ns > c->first->start_ns ? start_ns : c->first->start_ns;
@@ -256,7 +276,8 @@ static enum stream_body response_head_end(void *context, const struct http_field
 		return STREAM_BODY_UNKNOWN;
 	if (c->informational) {
 		x->first_byte_ns = 0;
-		x->answer_position = c->responses.next;
+		if (!cut)
+			x->answer_position = c->responses.next;
 		return STREAM_BODY_NONE;
 	}
 	if (x->status == 101 || (x->method == HTTP_CONNECT && x->status / 100 == 2)) {
@@ -286,32 +307,34 @@ static void response_end(void *context, uint64_t time_ns)
 	feed->c->informational = false;
 }
 
-/* Certain is only the request that was read when the service had sent exactly this much. In GUESS the first of the
- * queue is being answered and is not meant. */
-static struct exchange *answered_at(const struct connection *c, uint64_t position)
+/* The request that is answered from position on; NULL: none for certain. In GUESS the first of the queue is being
+ * answered and is not meant; if its answer ended just before position, the next one's follows. */
+static struct exchange *answered_at(const struct connection *c, uint64_t position, bool in_order)
 {
 	struct exchange *x = c->first;
 
 	if (x && c->responses.state == STREAM_GUESS)
 		x = x->next;
+	if (x && in_order && x->gap == GAP_NONE)
+		return x;
 	while (x && (x->answer_position != position || !x->certain))
 		x = x->next;
 	return x;
 }
 
-static bool response_expected(void *context, const struct slice *slice)
+static bool response_expected(void *context, const struct slice *slice, bool in_order)
 {
 	const struct feed *feed = context;
 
-	return answered_at(feed->c, slice->begin) != NULL;
+	return answered_at(feed->c, slice->begin, in_order) != NULL;
 }
 
 /* Requests before the one that is answered here will not be. */
-static void response_resumed(void *context, uint64_t position)
+static void response_resumed(void *context, uint64_t position, bool in_order)
 {
 	const struct feed *feed = context;
 	struct connection *c = feed->c;
-	const struct exchange *x = answered_at(c, position);
+	const struct exchange *x = answered_at(c, position, in_order);
 
 	while (c->first != x)
 		give_up_first(feed->e, c);
@@ -329,7 +352,7 @@ static void response_lost(void *context, uint64_t position, uint64_t len)
 
 static bool response_begins(const uint8_t *data, size_t len)
 {
-	return len >= 7 && !memcmp(data, "HTTP/1.", 7);
+	return !memcmp(data, "HTTP/1.", len < 7 ? len : 7);
 }
 
 static const struct stream_owner responses_owner = {
@@ -410,10 +433,8 @@ static struct connection *connection_for(struct exchanges *e, const struct recor
 	stream_begin(&c->requests, requests ? io->begin : io->other_end, from_birth && requests && !io->begin);
 	stream_begin(&c->responses, requests ? io->other_end : io->begin,
 		     from_birth && !io->begin && (!requests || !io->other_end));
-	if (from_birth && requests && io->begin) {
-		c->request_gap = true;
-		c->pipelines = !io->other_end; /* what was missed is not answered yet */
-	}
+	if (from_birth && requests && io->begin)
+		c->request_gap = GAP_LIKELY;
 	return c;
 }
 
@@ -437,7 +458,8 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 
 	if (!c)
 		return; /* counted by the pool */
-	feed.after_quiet = c->active_ns && io->head.time_ns > c->active_ns + EXCHANGE_QUIET_NS;
+	if (c->active_ns && io->head.time_ns > c->active_ns + EXCHANGE_QUIET_NS)
+		c->quiet_ns = io->head.time_ns;
 	connections_touch(&e->connections, c, io->head.time_ns);
 	if (io->head.flags & IO_EOF) {
 		c->peer_closed = true;

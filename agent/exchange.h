@@ -32,6 +32,9 @@
 
 struct service;
 
+/* Whether requests were missed. */
+enum exchange_gap { GAP_NONE, GAP_MAYBE, GAP_LIKELY };
+
 struct exchange {
 	struct exchange *next; /* in its connection's queue */
 	uint64_t start_ns;     /* the service read the request's first byte */
@@ -47,7 +50,7 @@ struct exchange {
 	uint8_t version;	/* 10 or 11 */
 	uint8_t role;	/* enum role */
 	bool head_complete;
-	bool after_gap;	  /* requests before it may have been missed */
+	uint8_t gap;	  /* enum exchange_gap: before it */
 	bool certain;	  /* what begins at answer_position is its answer */
 	bool has_path;	/* template is set */
 	uint16_t template_len;

@@ -112,16 +112,15 @@ static void head_end(struct stream *s, const struct slice *slice,
 		     const struct stream_owner *owner, void *context)
 {
 	s->in_fields = false;
-	s->end_likely = false;
+	s->end_likely = s->missed = false;
 	s->guess_from = 0;
 	set_body(s, owner->head_end(context, &s->fields, s->head_cut, slice->time_ns));
 	s->head_cut = false;
 	memset(&s->fields, 0, sizeof(s->fields));
 }
 
-/* One line without its LF. start: position of its first byte. */
-static void take_line(struct stream *s, const char *line, size_t len, uint64_t start,
-		      const struct slice *slice, const struct stream_owner *owner, void *context)
+/* One line without its LF. */
+static void take_line(struct stream *s, const char *line, size_t len, const struct slice *slice, const struct stream_owner *owner, void *context)
 {
 	if (len && !s->line_cut && line[len - 1] == '\r')
 		len--;
@@ -134,7 +133,7 @@ static void take_line(struct stream *s, const char *line, size_t len, uint64_t s
 	}
 	if (!len && !s->line_cut)
 		return; /* empty lines before a start line, section 2.2 */
-	if (owner->start_line(context, line, len, s->line_cut, slice, start, s->start_ns)) {
+	if (owner->start_line(context, line, len, s->line_cut, slice, s->start_position, s->start_ns)) {
 		s->state = STREAM_LOST;
 		s->resume_from = slice->begin + 1; /* not at this call again */
 	} else {
@@ -152,6 +151,7 @@ static void feed_head(struct stream *s, const struct slice *slice, const struct 
 	size_t taken = lf ? (size_t)(lf - data) + 1 : len;
 
 	if (!s->in_fields && !s->line_len && !s->line_cut) {
+		s->start_position = s->next;
 		s->start_ns = slice->time_ns;
 		s->start_other_end = slice->other_end;
 	}
@@ -162,11 +162,11 @@ static void feed_head(struct stream *s, const struct slice *slice, const struct 
 	if (!lf)
 		return;
 	if (s->line_len || s->line_cut) {
-		take_line(s, s->line, s->line_len, s->next - taken, slice, owner, context);
+		take_line(s, s->line, s->line_len, slice, owner, context);
 		line_free(s, memory);
 		s->line_cut = false;
 	} else {
-		take_line(s, data, taken - 1, s->next - taken, slice, owner, context);
+		take_line(s, data, taken - 1, slice, owner, context);
 	}
 }
 
@@ -185,6 +185,11 @@ static void cut_head(struct stream *s, uint64_t position, const struct slice *sl
 	s->head_cut = true;
 	head_end(s, slice, owner, context);
 	s->guess_from = from;
+	if (position == slice->position && s->state != STREAM_OFF) { /* more than this head was missed, perhaps */
+		s->missed = true;
+		s->end_likely = s->state == STREAM_LENGTH; /* there is no body */
+		s->state = STREAM_GUESS;
+	}
 }
 
 /* Bytes between s->next and position will never be known. */
@@ -195,7 +200,7 @@ static void gap(struct stream *s, uint64_t position, const struct slice *slice,
 
 	if (stream_has_partial_line(s))
 		s->in_fields = !owner->start_line(context, s->line, s->line_len, true, slice,
-						  s->next - s->line_len, s->start_ns);
+						  s->start_position, s->start_ns);
 	line_free(s, memory);
 	s->line_cut = false;
 	if (s->in_fields) {
@@ -211,31 +216,41 @@ static void gap(struct stream *s, uint64_t position, const struct slice *slice,
 static bool resume(struct stream *s, const struct slice *slice, const struct stream_owner *owner,
 		   void *context)
 {
+	bool in_order;
+
 	if (slice->position != slice->begin || slice->begin < s->resume_from || !slice->len ||
 	    !owner->begins(slice->data, slice->len))
 		return false;
-	if (!owner->expects(context, slice))
+	in_order = s->state == STREAM_GUESS && s->end_likely && !s->missed && s->next == slice->begin;
+	if (!owner->expects(context, slice, in_order)) {
+		s->missed = true; /* it may be one all the same */
 		return false;
+	}
 	if (s->state == STREAM_GUESS) {
 		s->state = STREAM_LOST;
 		owner->message_end(context, s->last_ns);
 	}
-	owner->resumed(context, slice->begin);
+	owner->resumed(context, slice->begin, in_order);
 	stream_begin(s, slice->begin, true);
 	return true;
 }
 
 static void feed_chunked(struct stream *s, const struct slice *slice)
 {
+	bool missed = s->next < slice->begin;
+
 	http_chunked_feed(&s->chunked, slice->position, slice->data, slice->len);
 	if (slice->last) {
 		http_chunked_feed(&s->chunked, slice->end - slice->tail_len, slice->tail,
 				  slice->tail_len);
 		http_chunked_skip(&s->chunked, slice->end);
 	}
-	s->next = s->chunked.next;
-	if (s->chunked.state == HTTP_CHUNK_LOST)
+	if (s->chunked.state == HTTP_CHUNK_LOST) {
 		s->state = STREAM_GUESS;
+		s->missed = missed;
+		s->resume_from = missed ? slice->begin : slice->begin + 1;
+	}
+	s->next = s->chunked.next;
 }
 
 /* Chunks end with an empty one; if that begins its call, a trailer section may follow it (section 7.1.2). */
@@ -253,6 +268,9 @@ static bool chunks_end_likely(const struct slice *slice)
 static void guess_end(struct stream *s, const struct slice *slice)
 {
 	s->last_ns = slice->time_ns;
+	if (slice->position > s->next)
+		s->missed = true;
+	s->next = slice->last ? slice->end : slice->position + slice->len;
 	if (!slice->last)
 		return;
 	if (!s->guess_from)
@@ -328,7 +346,7 @@ void stream_commit(struct stream *s, const struct stream_owner *owner, void *con
 {
 	if (s->state != STREAM_GUESS || !s->end_likely)
 		return;
-	s->state = STREAM_LOST;
+	s->state = s->missed ? STREAM_LOST : STREAM_HEAD;
 	owner->message_end(context, s->last_ns);
 }
 

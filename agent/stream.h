@@ -66,13 +66,14 @@ struct stream {
 	bool line_cut;	  /* the current line is longer than what is kept */
 	bool end_likely;  /* GUESS: the last bytes look like an end */
 	bool head_cut;	  /* bytes of this head were missed */
+	bool missed;	  /* GUESS: bytes were missed that may have ended it, and begun others */
 	uint16_t line_len, line_capacity;
 	char *line;	  /* the known part of a split line */
 	uint64_t next;	  /* position of the next byte that matters */
 	uint64_t resume_from; /* LOST: calls that begin before hold nothing new */
 	uint64_t guess_from; /* GUESS: by its length it does not end before; UINT64_MAX: when closed */
-	uint64_t start_ns;/* when the current message's first byte passed */
-	uint64_t start_other_end; /* and how far the other direction was then */
+	/* The current message's first byte: its position, when it passed, how far the other direction was then. */
+	uint64_t start_position, start_ns, start_other_end;
 	uint64_t last_ns; /* when its last byte so far passed */
 	struct http_fields fields;
 	struct http_chunked chunked;
@@ -88,9 +89,10 @@ struct stream_owner {
 				     uint64_t time_ns);
 	/* The message is complete, its last byte passed at time_ns. */
 	void (*message_end)(void *context, uint64_t time_ns);
-	/* Whether a message may begin at position, for a stream that has lost its framing; and that it does. */
-	bool (*expects)(void *context, const struct slice *slice);
-	void (*resumed)(void *context, uint64_t position);
+	/* Whether a message may begin with this call, for a stream that has lost its framing; and that it does.
+	 * in_order: the last one has likely ended just before. */
+	bool (*expects)(void *context, const struct slice *slice, bool in_order);
+	void (*resumed)(void *context, uint64_t position, bool in_order);
 	/* Bytes that may have held messages were missed: len of them, before position. */
 	void (*lost)(void *context, uint64_t position, uint64_t len);
 	/* Whether bytes look like the beginning of a message. */

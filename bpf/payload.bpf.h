@@ -67,6 +67,12 @@ static __always_inline bool syscall_has_buffer(u64 number)
 	       number == SYS_sendto;
 }
 
+/* Whether they are a vector of buffers and its length. */
+static __always_inline bool syscall_has_vector(u64 number)
+{
+	return number == SYS_readv || number == SYS_writev;
+}
+
 /* Steps to the next piece; false when there is none (or it cannot be read). */
 static __always_inline bool payload_next(struct payload *p)
 {

@@ -535,6 +535,20 @@ static __always_inline void positions_update(struct connection *c, struct sock *
 	}
 }
 
+/* How far the other direction has come. Its own hook keeps the position and may not have run yet, so the socket is
+ * asked; nothing is stored, as that hook may be running. */
+static __always_inline u64 other_end(const struct connection *c, struct sock *sk, u8 direction)
+{
+	struct tcp_sock *tcp;
+
+	if (c->flags & CONNECTION_UNIX)
+		return direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	if (direction == DIRECTION_RECEIVED)
+		return c->sent_end + forward(c->write_seq, tcp->write_seq);
+	return c->received_end + forward(c->copied_seq, tcp->copied_seq);
+}
+
 static __always_inline void emit_undecoded(const struct call *call)
 {
 	struct record_undecoded *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -779,54 +793,113 @@ static __always_inline void emit_eof(struct connection *c, struct call *call)
 	emit_brief(call);
 }
 
-/* The short way: a call of known HTTP in one short buffer, as nearly all heads are. One read of the user's memory,
- * straight into the ring; no copies on the stack. False when it takes the long way. */
-#define WHOLE(size)                                                                                \
+/* The short way: a call of known HTTP in one short buffer, or in a few pieces, as nearly all heads are. Each piece of
+ * the user's memory is read once, straight into the ring. What takes the long way gives false here. */
+#define PIECES_MAX 4
+
+struct pieces {
+	struct iovec vector[PIECES_MAX];
+	u64 count; /* 0: one buffer, at vector[0] */
+};
+
+static __always_inline bool find_pieces(struct pieces *pieces, struct task_struct *task)
+{
+	struct call_arguments arguments;
+
+	if (task->flags & PF_IO_WORKER || !call_arguments(&arguments, task))
+		return false;
+	if (syscall_has_buffer(arguments.number)) {
+		pieces->count = 0;
+		pieces->vector[0].iov_base = (void *)arguments.a1;
+		return true;
+	}
+	if (!syscall_has_vector(arguments.number) || arguments.a2 - 1 >= PIECES_MAX)
+		return false;
+	pieces->count = arguments.a2;
+	__builtin_memset(pieces->vector, 0, sizeof(pieces->vector));
+	return !bpf_probe_read_user(pieces->vector, arguments.a2 * sizeof(struct iovec),
+				    (void *)arguments.a1);
+}
+
+/* to has room for twice size bytes, so that the verifier can follow. */
+static __always_inline long read_pieces(u8 *to, u64 size, const struct pieces *pieces, u64 len)
+{
+	u64 at = 0;
+	u32 i;
+
+	for (i = 0; i < PIECES_MAX; i++) {
+		u64 n = pieces->vector[i].iov_len;
+
+		if (n > len - at)
+			n = len - at;
+		if (!n)
+			continue;
+		barrier_var(n);
+		barrier_var(at);
+		if (n > size || at > size ||
+		    bpf_probe_read_user(to + at, n, pieces->vector[i].iov_base))
+			return -1;
+		at += n;
+	}
+	return at == len ? 0 : -1;
+}
+
+static __always_inline long read_buffer(u8 *to, u64 size, const struct pieces *pieces, u64 len)
+{
+	barrier_var(len); /* or the compiler, but not the verifier, knows */
+	if (len > size)
+		len = size;
+	return bpf_probe_read_user(to, len, pieces->vector[0].iov_base);
+}
+
+#define WHOLE(size, room, read)                                                                    \
 	do {                                                                                       \
-		record = bpf_ringbuf_reserve(&records, sizeof(*record) + (size) + 8, 0);           \
+		record = bpf_ringbuf_reserve(&records, sizeof(*record) + (room), 0);               \
 		if (!record)                                                                       \
 			break;                                                                     \
-		barrier_var(n); /* or the compiler, but not the verifier, knows */                 \
-		if (n > (size))                                                                    \
-			n = (size);                                                                \
-		if (bpf_probe_read_user(record->data, n, (void *)arguments.a1)) {                  \
+		if (read(record->data, size, &pieces, len)) {                                      \
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);                             \
 			return false; /* which counts it */                                        \
 		}                                                                                  \
-		last_bytes = n >= 4 ? *(u32 *)(record->data + ((n - 4) & ((size) - 1))) : 0;       \
-		if ((size) >= BATCH_SCAN_MAX && n > BATCH_SCAN_MIN && request)                     \
-			batch = holds_second_head((void *)record->data, n);                        \
+		last_bytes = len >= 4 ? *(u32 *)(record->data + ((len - 4) & ((size) - 1))) : 0;   \
+		if ((size) >= BATCH_SCAN_MAX && len > BATCH_SCAN_MIN && request)                   \
+			batch = holds_second_head((void *)record->data, len);                      \
 	} while (0)
 
 static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u32 len, u8 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool request = is_request_direction(c, direction), ends = false, batch = false;
-	struct call_arguments arguments;
+	struct pieces pieces;
 	struct record_io *record;
 	u32 last_bytes = 0, want;
-	u64 n = len, time_ns;
+	u64 time_ns;
 
-	if (task->flags & PF_IO_WORKER || !call_arguments(&arguments, task) ||
-	    !syscall_has_buffer(arguments.number))
+	if (!find_pieces(&pieces, task))
 		return false;
-	if (n <= 256)
-		WHOLE(256);
+	if (pieces.count && len <= 256)
+		WHOLE(256, 512, read_pieces);
+	else if (pieces.count)
+		WHOLE(WHOLE_MAX, 2 * WHOLE_MAX, read_pieces);
+	else if (len <= 128)
+		WHOLE(128, 128 + 8, read_buffer);
+	else if (len <= 256)
+		WHOLE(256, 256 + 8, read_buffer);
 	else
-		WHOLE(WHOLE_MAX);
+		WHOLE(WHOLE_MAX, WHOLE_MAX + 8, read_buffer);
 	if (!record) {
 		count_lost(task->tgid, request);
 		return true;
 	}
 	if (!request) {
-		want = response_want(c, record->data, n, n, &ends);
+		want = response_want(c, record->data, len, len, &ends);
 		response_copied(c, last_bytes);
 	} else {
-		if (is_get(record->data, n) || begins_request((void *)record->data, n))
+		if (is_get(record->data, len) || begins_request((void *)record->data, len))
 			request_begins(c, record->data);
 		if (batch)
 			c->flags |= CONNECTION_BATCH;
-		want = request_want(c, n);
+		want = request_want(c, len);
 		if (!want && last_bytes != CRLFCRLF) {
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 			return true;
@@ -841,10 +914,10 @@ static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u3
 	record->head.flags = IO_LAST | connection_io_flags(c);
 	record->cookie = c->cookie;
 	record->begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
-	record->other_end = direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	record->other_end = other_end(c, sk, direction);
 	record->len = len;
 	record->offset = 0;
-	record->captured = n;
+	record->captured = len;
 	record->local_port = sk->__sk_common.skc_num;
 	record->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	record->tail_len = 0;
@@ -870,7 +943,7 @@ static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c
 	struct payload payload;
 
 	call.begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
-	call.other_end = direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	call.other_end = other_end(c, sk, direction);
 	call.local_port = sk->__sk_common.skc_num;
 	call.peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (!len) {

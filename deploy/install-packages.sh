@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# install-packages.sh BACKPORTS PACKAGE... - installs Debian packages, those named in BACKPORTS from bookworm-backports
-# (which is added when it is missing) unless the release itself has libbpf 1.4 or newer.
+# install-packages.sh BACKPORTS PACKAGE... - installs Debian packages, those named in BACKPORTS from
+# bookworm-backports (which is added when it is missing) unless the release itself has libbpf 1.4 or
+# newer.
 set -eu
 backports=$1
 shift
@@ -11,8 +12,8 @@ export DEBIAN_FRONTEND=noninteractive
 . /etc/os-release
 if [ "${VERSION_CODENAME:-}" = bookworm ] && [ -n "$backports" ] &&
     ! grep -rqs bookworm-backports /etc/apt/sources.list /etc/apt/sources.list.d; then
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Suite: stable' 2>/dev/null |
-        grep -v security | head -n 1)
+    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Suite: stable' \
+        2>/dev/null | grep -v security | head -n 1)
     [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' |
         grep -v security | head -n 1)
     echo "deb $mirror bookworm-backports main" |

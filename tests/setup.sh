@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, promtool.
-# All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/, node/bin/node,
-# bin/promtool. Instant, and without network, when everything is in place.
+# All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/,
+# node/bin/node, bin/promtool. Instant, and without network, when everything is in place.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs hello services and load, and reads what both cost.
 
-A service's CPU is the sum over its threads of /proc/PID/task/*/schedstat (ns on the CPU, by the scheduler's
-clock; user and system together), read while all its threads sleep. Services run on a CPU of their own
-(taskset), everything else on the others, so that the scheduler's choices are the same in every round.
+A service's CPU is the sum over its threads of /proc/PID/task/*/schedstat (ns on the CPU, by the
+scheduler's clock; user and system together), read while all its threads sleep. Services run on a CPU of
+their own (taskset), everything else on the others: the scheduler's choices are the same in every round.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What bittern costs, as a table. Sets up (as tests/setup.sh, outside the tree, instantly when in place), then
-# measures: about 6 minutes, BENCH_QUICK=1 about 80 seconds. Exit status 1: a request was not counted.
+# What bittern costs, as a table. Sets up (as tests/setup.sh, outside the tree, instantly when in place),
+# then measures: about 6 minutes, BENCH_QUICK=1 about 80 seconds. Exit status 1: a request was not counted.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

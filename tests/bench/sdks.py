@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The services with SDKs inside, as their documentation says to add them, and a sink for what they export."""
+"""The services with SDKs inside, added as documented, and a sink for what they export."""
 
 import functools
 import http.server

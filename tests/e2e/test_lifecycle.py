@@ -188,8 +188,8 @@ def open_copy():
 
 @as_root
 def test_a_user_without_privilege_is_told_in_one_line(open_copy):
-    completed = subprocess.run(["setpriv", *user_options("nobody"), open_copy], cwd="/", capture_output=True,
-                               text=True, timeout=20)
+    completed = subprocess.run(["setpriv", *user_options("nobody"), open_copy], cwd="/",
+                               capture_output=True, text=True, timeout=20)
     assert "CAP_BPF" in one_line(completed, 1)
 
 
