@@ -114,8 +114,17 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 
 int capture_attach(struct capture *c, char *why, size_t why_len)
 {
-	int error = bittern__attach(c->skeleton);
+	struct bittern *skeleton = c->skeleton;
+	int error = 0;
 
+	/* Requests are seen last: none is read whose response or end would be missed. (Attaching one program takes
+	 * milliseconds; libbpf leaves alone what has a link.) */
+	skeleton->links.socket_send = bpf_program__attach(skeleton->progs.socket_send);
+	skeleton->links.socket_state = bpf_program__attach(skeleton->progs.socket_state);
+	if (!skeleton->links.socket_send || !skeleton->links.socket_state)
+		error = -errno;
+	if (!error)
+		error = bittern__attach(skeleton);
 	return error ? explain(why, why_len, "cannot attach the BPF programs", error) : 0;
 }
 

@@ -433,7 +433,7 @@ static struct connection *connection_for(struct exchanges *e, const struct recor
 	stream_begin(&c->requests, requests ? io->begin : io->other_end, from_birth && requests && !io->begin);
 	stream_begin(&c->responses, requests ? io->other_end : io->begin,
 		     from_birth && !io->begin && (!requests || !io->other_end));
-	if (from_birth && requests && io->begin)
+	if (!requests || (from_birth && io->begin))
 		c->request_gap = GAP_LIKELY;
 	return c;
 }

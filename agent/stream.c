@@ -114,6 +114,7 @@ static void head_end(struct stream *s, const struct slice *slice,
 	s->in_fields = false;
 	s->end_likely = s->missed = false;
 	s->guess_from = 0;
+	s->resume_from = slice->begin + 1; /* not at this call again */
 	set_body(s, owner->head_end(context, &s->fields, s->head_cut, slice->time_ns));
 	s->head_cut = false;
 	memset(&s->fields, 0, sizeof(s->fields));
@@ -181,9 +182,10 @@ static void cut_head(struct stream *s, uint64_t position, const struct slice *sl
 		from = 0;
 	else if (s->fields.has_length)
 		from = s->next + s->fields.length;
-	s->next = s->resume_from = position;
+	s->next = position;
 	s->head_cut = true;
 	head_end(s, slice, owner, context);
+	s->resume_from = position;
 	s->guess_from = from;
 	if (position == slice->position && s->state != STREAM_OFF) { /* more than this head was missed, perhaps */
 		s->missed = true;
@@ -207,7 +209,7 @@ static void gap(struct stream *s, uint64_t position, const struct slice *slice,
 		cut_head(s, position, slice, owner, context);
 		return;
 	}
-	s->next = position;
+	s->next = s->resume_from = position;
 	owner->lost(context, position, len);
 	s->state = STREAM_LOST;
 }

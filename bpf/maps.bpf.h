@@ -15,11 +15,11 @@
 struct connection {
 	u64 cookie;
 	u64 received_end, sent_end; /* stream positions */
-	u32 copied_seq, write_seq;  /* TCP: where the positions were taken */
-	u32 request_left;	    /* bytes of the current request that may still be copied */
+	u32 copied_seq, write_seq; /* TCP: where the positions were taken */
+	u32 request_left; /* bytes of the current request that may still be copied */
 	u32 response_left;
-	u64 recheck_ns;		    /* not known to be HTTP: look again from then on */
-	u32 batch;		    /* recvmmsg, sendmmsg: low bits of the vector's address */
+	u64 recheck_ns; /* not known to be HTTP: look again from then on */
+	u32 batch; /* recvmmsg, sendmmsg: low bits of the vector's address */
 	u16 batch_index;
 	u16 tries;
 	u8 role;
@@ -31,11 +31,12 @@ enum connection_flags {
 	CONNECTION_FROM_BIRTH = 1,
 	CONNECTION_ACCEPTED = 2,
 	CONNECTION_DISMISSED = 4, /* not HTTP, or no longer */
-	CONNECTION_AWAITING = 8,  /* a request was seen, no final response since */
-	CONNECTION_TUNNEL = 16,	  /* that request was CONNECT */
+	CONNECTION_AWAITING = 8, /* a request was seen, no final response since */
+	CONNECTION_TUNNEL = 16, /* that request was CONNECT */
 	CONNECTION_UNIX = 32,
-	CONNECTION_BODILESS = 64, /* that request's method has no body: what follows it is a request */
-	CONNECTION_BATCH = 128,	  /* pipelined: several responses may leave in one call */
+	CONNECTION_BODILESS =
+		64, /* that request's method has no body: what follows it is a request */
+	CONNECTION_BATCH = 128, /* pipelined: several responses may leave in one call */
 };
 
 struct {

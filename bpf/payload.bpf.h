@@ -12,17 +12,43 @@
 
 #if defined(__TARGET_ARCH_x86)
 enum syscall {
-	SYS_read = 0, SYS_write = 1, SYS_readv = 19, SYS_writev = 20, SYS_sendfile = 40,
-	SYS_sendto = 44, SYS_recvfrom = 45, SYS_sendmsg = 46, SYS_recvmsg = 47, SYS_splice = 275,
-	SYS_preadv = 295, SYS_pwritev = 296, SYS_recvmmsg = 299, SYS_sendmmsg = 307,
-	SYS_preadv2 = 327, SYS_pwritev2 = 328, SYS_io_uring_enter = 426,
+	SYS_read = 0,
+	SYS_write = 1,
+	SYS_readv = 19,
+	SYS_writev = 20,
+	SYS_sendfile = 40,
+	SYS_sendto = 44,
+	SYS_recvfrom = 45,
+	SYS_sendmsg = 46,
+	SYS_recvmsg = 47,
+	SYS_splice = 275,
+	SYS_preadv = 295,
+	SYS_pwritev = 296,
+	SYS_recvmmsg = 299,
+	SYS_sendmmsg = 307,
+	SYS_preadv2 = 327,
+	SYS_pwritev2 = 328,
+	SYS_io_uring_enter = 426,
 };
 #else
 enum syscall {
-	SYS_read = 63, SYS_write = 64, SYS_readv = 65, SYS_writev = 66, SYS_sendfile = 71,
-	SYS_sendto = 206, SYS_recvfrom = 207, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_splice = 76,
-	SYS_preadv = 69, SYS_pwritev = 70, SYS_recvmmsg = 243, SYS_sendmmsg = 269,
-	SYS_preadv2 = 286, SYS_pwritev2 = 287, SYS_io_uring_enter = 426,
+	SYS_read = 63,
+	SYS_write = 64,
+	SYS_readv = 65,
+	SYS_writev = 66,
+	SYS_sendfile = 71,
+	SYS_sendto = 206,
+	SYS_recvfrom = 207,
+	SYS_sendmsg = 211,
+	SYS_recvmsg = 212,
+	SYS_splice = 76,
+	SYS_preadv = 69,
+	SYS_pwritev = 70,
+	SYS_recvmmsg = 243,
+	SYS_sendmmsg = 269,
+	SYS_preadv2 = 286,
+	SYS_pwritev2 = 287,
+	SYS_io_uring_enter = 426,
 };
 #endif
 
@@ -30,9 +56,9 @@ enum syscall {
 
 /* One piece of user memory, then those of an iovec array. */
 struct payload {
-	u64 base, len;	    /* current piece */
-	u64 iovecs;	    /* address of the next iovec */
-	u64 iovec_count;    /* left */
+	u64 base, len; /* current piece */
+	u64 iovecs; /* address of the next iovec */
+	u64 iovec_count; /* left */
 };
 
 struct call_arguments {

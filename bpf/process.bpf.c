@@ -48,7 +48,8 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		bpf_map_update_elem(&unwanted_processes, &pid, unwanted, BPF_ANY);
 		return 0;
 	}
-	bpf_map_delete_elem(&unwanted_processes, &pid); /* said of an earlier process of that number */
+	bpf_map_delete_elem(&unwanted_processes,
+			    &pid); /* said of an earlier process of that number */
 	emit(RECORD_FORK, pid, parent_pid, 0, false);
 	return 0;
 }

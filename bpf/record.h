@@ -17,8 +17,8 @@
 #include <linux/types.h>
 
 enum record_kind {
-	RECORD_IO = 1,	  /* bytes read or written on an HTTP connection */
-	RECORD_STATE,	  /* a TCP connection with HTTP changed its state */
+	RECORD_IO = 1, /* bytes read or written on an HTTP connection */
+	RECORD_STATE, /* a TCP connection with HTTP changed its state */
 	RECORD_UNDECODED, /* an accepted connection begins as something else */
 	RECORD_EXEC,
 	RECORD_FORK,
@@ -29,34 +29,34 @@ enum role { ROLE_NONE, ROLE_SERVER, ROLE_CLIENT };
 enum direction { DIRECTION_RECEIVED, DIRECTION_SENT };
 
 enum io_flags {
-	IO_LAST = 1,	     /* the last slice of its call */
-	IO_UNREADABLE = 2,   /* no bytes: the buffer could not be found or read */
-	IO_UNIX = 4,	     /* AF_UNIX: no ports, no RECORD_STATE */
-	IO_EOF = 8,	     /* unix sockets: the peer closed (len is 0) */
-	IO_FROM_BIRTH = 16,  /* the connection is known from its first byte */
+	IO_LAST = 1, /* the last slice of its call */
+	IO_UNREADABLE = 2, /* no bytes: the buffer could not be found or read */
+	IO_UNIX = 4, /* AF_UNIX: no ports, no RECORD_STATE */
+	IO_EOF = 8, /* unix sockets: the peer closed (len is 0) */
+	IO_FROM_BIRTH = 16, /* the connection is known from its first byte */
 };
 
 struct record_head {
 	__u64 time_ns;
 	__u32 pid;
-	__u8 kind;	/* enum record_kind */
-	__u8 role;	/* enum role; this and the next two only of RECORD_IO, else 0 */
+	__u8 kind; /* enum record_kind */
+	__u8 role; /* enum role; this and the next two only of RECORD_IO, else 0 */
 	__u8 direction; /* enum direction */
-	__u8 flags;	/* enum io_flags */
+	__u8 flags; /* enum io_flags */
 };
 
 #define RECORD_TAIL_BYTES 8
 
 struct record_io {
 	struct record_head head;
-	__u64 cookie;	 /* the socket's; names the connection */
-	__u64 begin;	 /* stream position of the call's first byte */
+	__u64 cookie; /* the socket's; names the connection */
+	__u64 begin; /* stream position of the call's first byte */
 	__u64 other_end; /* position of the other direction so far */
-	__u32 len;	 /* what the call moved */
-	__u32 offset;	 /* of data[0] within the call */
-	__u16 captured;	 /* bytes in data */
+	__u32 len; /* what the call moved */
+	__u32 offset; /* of data[0] within the call */
+	__u16 captured; /* bytes in data */
 	__u16 local_port, peer_port;
-	__u8 tail_len;	 /* bytes in tail: 0 to RECORD_TAIL_BYTES */
+	__u8 tail_len; /* bytes in tail: 0 to RECORD_TAIL_BYTES */
 	__u8 unused;
 	__u8 tail[RECORD_TAIL_BYTES];
 	__u8 data[];
@@ -66,10 +66,10 @@ struct record_state {
 	struct record_head head; /* pid only when the process itself closed */
 	__u64 cookie;
 	__u64 received_end, sent_end; /* stream positions */
-	__u32 error;	/* sk_err: ECONNRESET, EPIPE, ... or 0 */
+	__u32 error; /* sk_err: ECONNRESET, EPIPE, ... or 0 */
 	__u8 old_state, new_state; /* TCP_ESTABLISHED ... */
-	__u8 shutdown;	/* sk_shutdown: 1 receive, 2 send */
-	__u8 exiting;	/* 1: closed by the exit of its process */
+	__u8 shutdown; /* sk_shutdown: 1 receive, 2 send */
+	__u8 exiting; /* 1: closed by the exit of its process */
 };
 
 struct record_undecoded {
@@ -83,7 +83,7 @@ struct record_undecoded {
 
 struct record_process {
 	struct record_head head;
-	__u32 parent;	 /* RECORD_FORK */
+	__u32 parent; /* RECORD_FORK */
 	__u32 exit_code; /* RECORD_EXIT: as wait(2) gives it: signal in the low 7 bits, exit code in bits 8-15 */
 };
 
@@ -92,11 +92,11 @@ struct record_process {
 
 /* What the kernel side could not deliver, by cause; index of the map `losses`. */
 enum loss {
-	LOSS_RING_FULL,		   /* no room for a record */
-	LOSS_UNREADABLE_MEMORY,	   /* the user's page was not there */
-	LOSS_UNREADABLE_IO_URING,  /* completed by io_uring: no buffer to be found */
-	LOSS_UNREADABLE_SYSCALL,   /* in no system call known to move socket bytes (or a 32-bit one) */
-	LOSS_CONNECTION_STATE,	   /* no memory for socket storage */
+	LOSS_RING_FULL, /* no room for a record */
+	LOSS_UNREADABLE_MEMORY, /* the user's page was not there */
+	LOSS_UNREADABLE_IO_URING, /* completed by io_uring: no buffer to be found */
+	LOSS_UNREADABLE_SYSCALL, /* in no system call known to move socket bytes (or a 32-bit one) */
+	LOSS_CONNECTION_STATE, /* no memory for socket storage */
 	LOSS_COUNT,
 };
 

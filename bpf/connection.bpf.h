@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* connection - a socket's storage: when it is made, and the positions of its two streams. */
+#ifndef BITTERN_CONNECTION_BPF_H
+#define BITTERN_CONNECTION_BPF_H
+
+#include "maps.bpf.h"
+#include <bpf/bpf_core_read.h>
+
+extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym;
+
+static __always_inline bool wanted(u32 pid)
+{
+	return !bpf_map_lookup_elem(&unwanted_processes, &pid);
+}
+
+/* Whether this process accepted the connection: a child socket keeps its listener's backlog limit, or, on
+ * unix sockets, its address. */
+static __always_inline bool was_accepted(struct sock *sk, bool is_unix)
+{
+	struct unix_sock *un;
+
+	if (!is_unix)
+		return sk->sk_max_ack_backlog != 0;
+	un = (struct unix_sock *)bpf_skc_to_unix_sock(sk);
+	return un && un->addr;
+}
+
+/* Bytes read and written before this call, as TCP counts them (a SYN or FIN may count as one). */
+static __always_inline bool is_from_birth(struct tcp_sock *tcp, u32 len, u8 direction)
+{
+	u64 received = tcp->bytes_received - (u32)(tcp->rcv_nxt - tcp->copied_seq);
+	u64 sent = tcp->bytes_acked + (u32)(tcp->write_seq - tcp->snd_una);
+
+	return received + sent <= (u64)len + 2 &&
+	       (direction == DIRECTION_SENT ? sent : received) >= len;
+}
+
+static __always_inline u8 connection_io_flags(const struct connection *c)
+{
+	return (c->flags & CONNECTION_UNIX ? IO_UNIX : 0) |
+	       (c->flags & CONNECTION_FROM_BIRTH ? IO_FROM_BIRTH : 0);
+}
+
+/* Storage for a stream socket of a process that may be wanted. */
+static __always_inline struct connection *connection_create(struct sock *sk, u32 len, u8 direction)
+{
+	u16 family = sk->__sk_common.skc_family;
+	struct connection *c;
+	struct tcp_sock *tcp = NULL;
+
+	if (sk->sk_type != SOCK_STREAM)
+		return NULL;
+	if (family == AF_INET || family == AF_INET6) {
+		if (sk->sk_protocol != IPPROTO_TCP)
+			return NULL;
+		tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+		if (!tcp)
+			return NULL;
+	} else if (family != AF_UNIX) {
+		return NULL;
+	}
+	if (!wanted(bpf_get_current_pid_tgid() >> 32))
+		return NULL;
+	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) {
+		loss_count(LOSS_CONNECTION_STATE);
+		return NULL;
+	}
+	c->cookie = bpf_get_socket_cookie(sk);
+	if (was_accepted(sk, !tcp))
+		c->flags |= CONNECTION_ACCEPTED;
+	if (!tcp) {
+		c->flags |= CONNECTION_UNIX;
+		return c;
+	}
+	if (is_from_birth(tcp, len, direction))
+		c->flags |= CONNECTION_FROM_BIRTH;
+	c->copied_seq = tcp->copied_seq - (direction == DIRECTION_RECEIVED ? len : 0);
+	c->write_seq = tcp->write_seq - (direction == DIRECTION_SENT ? len : 0);
+	return c;
+}
+
+/* A sequence number that did not go back. */
+static __always_inline u32 forward(u32 from, u32 to)
+{
+	return (s32)(to - from) > 0 ? to - from : 0;
+}
+
+static __always_inline void positions_update(struct connection *c, struct sock *sk, u32 len,
+					     u8 direction)
+{
+	struct tcp_sock *tcp;
+	u32 delta;
+
+	if (c->flags & CONNECTION_UNIX) {
+		if (direction == DIRECTION_RECEIVED)
+			c->received_end += len;
+		else
+			c->sent_end += len;
+		return;
+	}
+	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	if (direction == DIRECTION_RECEIVED) {
+		delta = forward(c->copied_seq, tcp->copied_seq);
+		c->copied_seq += delta;
+		c->received_end += delta;
+	} else {
+		delta = forward(c->write_seq, tcp->write_seq);
+		c->write_seq += delta;
+		c->sent_end += delta;
+	}
+}
+
+/* How far the other direction has come. Its own hook keeps the position and may not have run yet, so the socket is
+ * asked; nothing is stored, as that hook may be running. */
+static __always_inline u64 other_end(const struct connection *c, struct sock *sk, u8 direction)
+{
+	struct tcp_sock *tcp;
+
+	if (c->flags & CONNECTION_UNIX)
+		return direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	if (direction == DIRECTION_RECEIVED)
+		return c->sent_end + forward(c->write_seq, tcp->write_seq);
+	return c->received_end + forward(c->copied_seq, tcp->copied_seq);
+}
+
+#endif
