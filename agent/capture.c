@@ -65,7 +65,8 @@ static int explain(char *why, size_t why_len, const char *stage, int error)
 	return error;
 }
 
-/* libbpf's own epoll set is level-triggered: under load it is always readable, and the agent would never sleep. */
+/* libbpf's own epoll set is level-triggered: under load it is always readable, and the agent would
+ * never sleep. */
 static int open_wakeup(struct capture *c)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
@@ -117,8 +118,8 @@ int capture_attach(struct capture *c, char *why, size_t why_len)
 	struct bittern *skeleton = c->skeleton;
 	int error = 0;
 
-	/* Requests are seen last: none is read whose response or end would be missed. (Attaching one program takes
-	 * milliseconds; libbpf leaves alone what has a link.) */
+	/* Requests are seen last: none is read whose response or end would be missed. (Attaching
+	 * one program takes milliseconds; libbpf leaves alone what has a link.) */
 	skeleton->links.socket_send = bpf_program__attach(skeleton->progs.socket_send);
 	skeleton->links.socket_state = bpf_program__attach(skeleton->progs.socket_state);
 	if (!skeleton->links.socket_send || !skeleton->links.socket_state)

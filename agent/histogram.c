@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Why every index is exact enough: the logarithm of a value is taken once and multiplied by 2^scale,
- * which loses nothing, so the bucket at a coarse scale is always the fine bucket's index shifted right.
- * Downscaling, merging and adding at a coarse scale from the start therefore agree to the last count.
+/* Why every index is exact enough: the logarithm of a value is taken once and multiplied by
+ * 2^scale, which loses nothing, so the bucket at a coarse scale is always the fine bucket's index
+ * shifted right. Downscaling, merging and adding at a coarse scale from the start therefore agree
+ * to the last count.
  *
- * uint64_t nanoseconds span 64 octaves, 2^-30 to 2^34 seconds: at scale 1 that is under 160 buckets, so
- * the scale never falls below 1 and indexes fit 32 bits at every scale. */
+ * uint64_t nanoseconds span 64 octaves, 2^-30 to 2^34 seconds: at scale 1 that is under 160
+ * buckets, so the scale never falls below 1 and indexes fit 32 bits at every scale. */
 #include "histogram.h"
 
 #include <assert.h>
@@ -28,8 +29,9 @@ void histogram_init(struct histogram *h)
 	h->scale = HISTOGRAM_MAX_SCALE;
 }
 
-/* All bounds are looked at: no branch to mispredict. A bound is a whole number of nanoseconds, its product
- * is off by far less than half of one, so this is value_ns > bound_ns in integers (up to 2^51 ns, 26 days). */
+/* All bounds are looked at: no branch to mispredict. A bound is a whole number of nanoseconds, its
+ * product is off by far less than half of one, so this is value_ns > bound_ns in integers (up to
+ * 2^51 ns, 26 days). */
 static size_t explicit_index(const struct histogram_bounds *bounds, uint64_t value_ns)
 {
 	double value = (double)value_ns;
@@ -41,7 +43,8 @@ static size_t explicit_index(const struct histogram_bounds *bounds, uint64_t val
 }
 
 /* The i of (2^(i/2^scale), 2^((i+1)/2^scale)] that holds value_ns > 0; scale >= 0. The division is
- * correctly rounded, so 2^k seconds is a power of two here too; its logarithm is not left to libm. */
+ * correctly rounded, so 2^k seconds is a power of two here too; its logarithm is not left to libm.
+ */
 static int32_t exponential_index(uint64_t value_ns, int32_t scale)
 {
 	int32_t per_octave = (int32_t)1 << scale;
@@ -90,7 +93,8 @@ static void downscale(struct histogram *h, int32_t shift)
 	h->used_count = to + 1;
 }
 
-/* Makes room for lowest to highest, indexes at h's scale; gives the shift that the scale went down by. */
+/* Makes room for lowest to highest, indexes at h's scale; gives the shift that the scale went down
+ * by. */
 static int32_t cover(struct histogram *h, int32_t lowest, int32_t highest)
 {
 	int32_t shift;
@@ -172,7 +176,8 @@ void histogram_merge(struct histogram *h, const struct histogram *other)
 	merge_exponential(h, other);
 }
 
-/* The value with the smallest largest relative error over the whole bucket: the harmonic mean of its ends. */
+/* The value with the smallest largest relative error over the whole bucket: the harmonic mean of
+ * its ends. */
 static double bucket_middle_s(const struct histogram *h, uint32_t bucket)
 {
 	double index = (double)h->offset + bucket;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* route_trie - the templates of one service by segment, and learning which segments are variable.
  *
- * A place is a node below a node. One that has had ROUTES_SEGMENT_VALUES_MAX values below it folds when
- * the next one comes: those values and all below them are freed, and every value, known or new, leads to
+ * A place is a node below a node. One that has had ROUTES_SEGMENT_VALUES_MAX values below it folds
+ * when the next one comes: those values and all below them are freed, and every value, known or
+ * new, leads to
  * "{id}" from then on. The empty segment (a trailing slash) and "{id}" are no values.
  * Owns its nodes, at most node_max of about 70 bytes, not the routes. Loop thread only.
- * find is one hash look-up per segment (one in all for a configured template); it never allocates. */
+ * find is one hash look-up per segment (one in all for a configured template); it never allocates.
+ */
 #ifndef BITTERN_ROUTE_TRIE_H
 #define BITTERN_ROUTE_TRIE_H
 
@@ -46,8 +48,8 @@ void route_trie_close(struct route_trie *trie); /* one that is all zeros is fine
 int route_trie_add_configured(struct route_trie *trie, const char *template, size_t len);
 /* Where a template leads as things stand, through folded nodes; NULL if nowhere yet. */
 struct route_node *route_trie_find(const struct route_trie *trie, const char *template, size_t len);
-/* The same, and adds what is missing, which may fold nodes and so free those found before. NULL: out of
- * memory or of nodes. */
+/* The same, and adds what is missing, which may fold nodes and so free those found before. NULL:
+ * out of memory or of nodes. */
 struct route_node *route_trie_add(struct route_trie *trie, const char *template, size_t len);
 /* The node must have no route yet. */
 void route_trie_place(struct route_trie *trie, struct route_node *node, const struct route *route);

@@ -2,12 +2,13 @@
 /* Three parts do the work: segment (what looks variable), route_patterns (what is configured) and
  * route_trie (what is learned). Here the routes themselves are counted.
  *
- * When a node of the trie folds, the routes below it are retired: their strings stay, their places are
- * given back. So that no path can do this for ever, a service creates at most PLACES_FACTOR * max_count
- * routes in its life. Values are learned even when the routes are full, for folding is what makes room.
+ * When a node of the trie folds, the routes below it are retired: their strings stay, their places
+ * are given back. So that no path can do this for ever, a service creates at most PLACES_FACTOR *
+ * max_count routes in its life. Values are learned even when the routes are full, for folding is
+ * what makes room.
  *
- * Bounds: NODES_PER_ROUTE * max_count + NODES_EXTRA nodes (2,624 and so about 180 KiB by default, plus
- * 128 KiB of hash table) and PLACES_FACTOR * max_count routes of at most 264 bytes. */
+ * Bounds: NODES_PER_ROUTE * max_count + NODES_EXTRA nodes (2,624 and so about 180 KiB by default,
+ * plus 128 KiB of hash table) and PLACES_FACTOR * max_count routes of at most 264 bytes. */
 #include "routes.h"
 
 #include <errno.h>

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What looks random?
  *
- * Names and tokens differ in how letters, capitals and digits follow each other: in names lower case
- * follows lower case and digits come at the end; in tokens anything follows anything. Each pair of
- * neighbours scores 10 * ln(P(pair in a random token) / P(pair in a name)). A segment looks random when
- * its most random stretch scores LOOKS_RANDOM; only a stretch, because of cus_9s6XKzkNRiz8i3 and
- * main.BfF3sZ2kQ9xYv1.js.
+ * Names and tokens differ in how letters, capitals and digits follow each other: in names lower
+ * case follows lower case and digits come at the end; in tokens anything follows anything. Each
+ * pair of neighbours scores 10 * ln(P(pair in a random token) / P(pair in a name)). A segment looks
+ * random when its most random stretch scores LOOKS_RANDOM; only a stretch, because of
+ * cus_9s6XKzkNRiz8i3 and main.BfF3sZ2kQ9xYv1.js.
  *
- * The scores were counted over 529,000 identifiers and file names (C headers, Python, /usr), 124,000 of
- * them with digits, against uniform base62 and base36. All rules of this file together take 0.35 % of those
- * names, nearly all of them hashes, code points or names such as nvvm_wmma_m8n32k16_load_a_s8_row; of
- * random tokens they find: ULID 99 %, cuid 98 %, KSUID 95 %, base64 of 32 bytes 99 %, of 16 bytes 78 %,
- * nanoid 75 %, 11 characters 21 %. The rest is left to learning by value, which is not misled by names. A
- * stretch with one digit must score more (convertUtf8ToBase64); one without is never taken. */
+ * The scores were counted over 529,000 identifiers and file names (C headers, Python, /usr),
+ * 124,000 of them with digits, against uniform base62 and base36. All rules of this file together
+ * take 0.35 % of those names, nearly all of them hashes, code points or names such as
+ * nvvm_wmma_m8n32k16_load_a_s8_row; of random tokens they find: ULID 99 %, cuid 98 %, KSUID 95 %,
+ * base64 of 32 bytes 99 %, of 16 bytes 78 %, nanoid 75 %, 11 characters 21 %. The rest is left to
+ * learning by value, which is not misled by names. A stretch with one digit must score more
+ * (convertUtf8ToBase64); one without is never taken. */
 #include "segment.h"
 
 #include <stdint.h>

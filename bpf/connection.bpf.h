@@ -13,8 +13,8 @@ static __always_inline bool wanted(u32 pid)
 	return !bpf_map_lookup_elem(&unwanted_processes, &pid);
 }
 
-/* Whether this process accepted the connection: a child socket keeps its listener's backlog limit, or, on
- * unix sockets, its address. */
+/* Whether this process accepted the connection: a child socket keeps its listener's backlog limit,
+ * or, on unix sockets, its address. */
 static __always_inline bool was_accepted(struct sock *sk, bool is_unix)
 {
 	struct unix_sock *un;
@@ -111,8 +111,8 @@ static __always_inline void positions_update(struct connection *c, struct sock *
 	}
 }
 
-/* How far the other direction has come. Its own hook keeps the position and may not have run yet, so the socket is
- * asked; nothing is stored, as that hook may be running. */
+/* How far the other direction has come. Its own hook keeps the position and may not have run yet,
+ * so the socket is asked; nothing is stored, as that hook may be running. */
 static __always_inline u64 other_end(const struct connection *c, struct sock *sk, u8 direction)
 {
 	struct tcp_sock *tcp;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* http - what of HTTP/1.x the kernel side has to know: how messages begin, and how much of them to copy.
+/* http - what of HTTP/1.x the kernel side has to know: how messages begin, and how much of them to
+ * copy.
  *
  * Framing is user space's. What is copied of a call:
- *  - in the direction of requests: a call that begins with a request line, and what follows it (more of
- *    the head, more of a pipelined batch) within a budget; the rest is body and only moves the position;
+ *  - in the direction of requests: a call that begins with a request line, and what follows it
+ * (more of the head, more of a pipelined batch) within a budget; the rest is body and only moves
+ * the position;
  *  - in the direction of responses: a call that begins with "HTTP/1." and what follows it within a
  *    budget; of the rest, body, the first 16 and the last 8 bytes, for chunked framing. */
 #ifndef BITTERN_HTTP_BPF_H
@@ -24,8 +26,9 @@ struct first_bytes {
 	u8 bytes[FIRST_BYTES];
 };
 
-/* Whether a call's first bytes could begin a request line: upper-case letters, a space, and the beginning
- * of a target. Global functions like this one are walked by the verifier once, not at each call. */
+/* Whether a call's first bytes could begin a request line: upper-case letters, a space, and the
+ * beginning of a target. Global functions like this one are walked by the verifier once, not at
+ * each call. */
 __noinline int begins_request(const struct first_bytes *first, u32 len)
 {
 	u32 i, start = 0;

@@ -9,9 +9,9 @@
 
 #define PROCESSES_MAX 65536
 
-/* A connection, in the storage of its socket: freed with it, so it can neither leak nor be mistaken for
- * another. Threads of one process may use it at once: each direction is written by its own hook only, and
- * what both write (flags, budgets) decides how much is copied, never what is counted. */
+/* A connection, in the storage of its socket: freed with it, so it can neither leak nor be mistaken
+ * for another. Threads of one process may use it at once: each direction is written by its own hook
+ * only, and what both write (flags, budgets) decides how much is copied, never what is counted. */
 struct connection {
 	u64 cookie;
 	u64 received_end, sent_end; /* stream positions */
@@ -87,8 +87,9 @@ static __always_inline void loss_count(enum loss cause)
 		(*count)++;
 }
 
-/* The reader drains on a timer; from a quarter's fill on it is woken. The fill is asked for at every eighth record or
- * so, as the clock's low bits have it: each call from here into the kernel counts on the hot path. */
+/* The reader drains on a timer; from a quarter's fill on it is woken. The fill is asked for at
+ * every eighth record or so, as the clock's low bits have it: each call from here into the kernel
+ * counts on the hot path. */
 static __always_inline u64 record_wakeup(u64 time_ns)
 {
 	if (time_ns & 7)

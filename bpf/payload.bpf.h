@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* payload - finds the user's bytes of the socket call that is being made.
  *
- * The hooks run after delivery, when the kernel's own iterator is used up. The buffer is found again
- * through the registers of the system call: its number and arguments are still there. They are trusted
- * only inside a system call (on x86 ax is -ENOSYS from entry to exit): io_uring completes a receive behind
- * any other call, or on a thread of its own. */
+ * The hooks run after delivery, when the kernel's own iterator is used up. The buffer is found
+ * again through the registers of the system call: its number and arguments are still there. They
+ * are trusted only inside a system call (on x86 ax is -ENOSYS from entry to exit): io_uring
+ * completes a receive behind any other call, or on a thread of its own. */
 #ifndef BITTERN_PAYLOAD_BPF_H
 #define BITTERN_PAYLOAD_BPF_H
 
@@ -124,7 +124,8 @@ static __always_inline bool payload_of_message(struct payload *p, u64 message)
 	return true;
 }
 
-/* recvmmsg and sendmmsg pass this hook once for each message; which one it is, the connection remembers. */
+/* recvmmsg and sendmmsg pass this hook once for each message; which one it is, the connection
+ * remembers. */
 static __always_inline bool payload_of_batch(struct payload *p, struct connection *c, u64 vector,
 					     u32 count)
 {
@@ -137,8 +138,8 @@ static __always_inline bool payload_of_batch(struct payload *p, struct connectio
 
 enum payload_result { PAYLOAD_FOUND, PAYLOAD_NONE, PAYLOAD_LOST };
 
-/* An enum payload_result. PAYLOAD_NONE: the call has no user buffer (sendfile, splice). PAYLOAD_LOST: counted
- * by cause. Not inlined: the verifier walks it once. */
+/* An enum payload_result. PAYLOAD_NONE: the call has no user buffer (sendfile, splice).
+ * PAYLOAD_LOST: counted by cause. Not inlined: the verifier walks it once. */
 __noinline int payload_find(struct payload *p, struct connection *c)
 {
 	struct task_struct *task = bpf_get_current_task_btf();

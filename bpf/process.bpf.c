@@ -24,7 +24,8 @@ static __always_inline void emit(u8 kind, u32 pid, u32 parent, u32 exit_code, bo
 	bpf_ringbuf_submit(record, wake ? BPF_RB_FORCE_WAKEUP : record_wakeup(time_ns));
 }
 
-/* A new program may be wanted, whatever the old one was; its /proc is read at once, so wake the reader. */
+/* A new program may be wanted, whatever the old one was; its /proc is read at once, so wake the
+ * reader. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_binprm *binary)
 {

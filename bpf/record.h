@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* record - the contract between the kernel side and user space: what travels through the ring.
  *
- * Compiled by both sides, and alone under -Wpadded. Times are CLOCK_MONOTONIC in ns; pid is the process
- * (tgid) in the initial pid namespace; ports are host order; lengths and positions are bytes.
+ * Compiled by both sides, and alone under -Wpadded. Times are CLOCK_MONOTONIC in ns; pid is the
+ * process (tgid) in the initial pid namespace; ports are host order; lengths and positions are
+ * bytes.
  *
  * A stream position counts the bytes of one direction of one connection. Where counting starts is
- * arbitrary (the connection may be older than bittern), but from the first record on it only grows, and
- * on TCP it follows copied_seq and write_seq, so that a call that no hook saw shows as a gap.
+ * arbitrary (the connection may be older than bittern), but from the first record on it only grows,
+ * and on TCP it follows copied_seq and write_seq, so that a call that no hook saw shows as a gap.
  *
- * One call of send or receive gives one or more io records ("slices"): each holds captured bytes of the
- * call from an offset on; the last of a call is marked IO_LAST and, if the slices do not reach the call's
- * end, has the call's last bytes in tail. */
+ * One call of send or receive gives one or more io records ("slices"): each holds captured bytes of
+ * the call from an offset on; the last of a call is marked IO_LAST and, if the slices do not reach
+ * the call's end, has the call's last bytes in tail. */
 #ifndef BITTERN_RECORD_H
 #define BITTERN_RECORD_H
 
@@ -84,7 +85,8 @@ struct record_undecoded {
 struct record_process {
 	struct record_head head;
 	__u32 parent; /* RECORD_FORK */
-	__u32 exit_code; /* RECORD_EXIT: as wait(2) gives it: signal in the low 7 bits, exit code in bits 8-15 */
+	__u32 exit_code; /* RECORD_EXIT: as wait(2) gives it: signal in the low 7 bits, exit code in
+			    bits 8-15 */
 };
 
 /* Data slices come in these sizes: the verifier wants constants. */
@@ -95,7 +97,8 @@ enum loss {
 	LOSS_RING_FULL, /* no room for a record */
 	LOSS_UNREADABLE_MEMORY, /* the user's page was not there */
 	LOSS_UNREADABLE_IO_URING, /* completed by io_uring: no buffer to be found */
-	LOSS_UNREADABLE_SYSCALL, /* in no system call known to move socket bytes (or a 32-bit one) */
+	LOSS_UNREADABLE_SYSCALL, /* in no system call known to move socket bytes (or a 32-bit one)
+				  */
 	LOSS_CONNECTION_STATE, /* no memory for socket storage */
 	LOSS_COUNT,
 };

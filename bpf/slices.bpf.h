@@ -32,8 +32,8 @@ static __always_inline bool ends_head(const struct call *call)
 	return call->tail_len == RECORD_TAIL_BYTES && *(u32 *)(call->tail + 4) == CRLFCRLF;
 }
 
-/* The last bytes of a call may lie in several iovecs. The last one with bytes of the call is found in
- * steps of eight; from there back at most eight pieces hold the tail, as empty ones are rare. */
+/* The last bytes of a call may lie in several iovecs. The last one with bytes of the call is found
+ * in steps of eight; from there back at most eight pieces hold the tail, as empty ones are rare. */
 struct tail_walk {
 	u64 iovecs, count;
 	u64 left; /* bytes of the call from here on */
@@ -232,7 +232,8 @@ __noinline int emit_slice(struct call *call, u64 address, u32 offset, u32 len)
 	return 0;
 }
 
-/* Several pieces in one record: GATHER_MAX bytes at most, in a slice of twice that for the verifier's sake. */
+/* Several pieces in one record: GATHER_MAX bytes at most, in a slice of twice that for the
+ * verifier's sake. */
 struct gather {
 	struct payload *payload;
 	u8 *to;
@@ -371,7 +372,8 @@ __noinline int read_first(struct call *call, const struct payload *start)
 	return 0;
 }
 
-/* Finds the user's memory; false when there is none to be had: then call->flags says whether that is a loss. */
+/* Finds the user's memory; false when there is none to be had: then call->flags says whether that
+ * is a loss. */
 static __always_inline bool look(struct connection *c, struct call *call, struct payload *p)
 {
 	switch (payload_find(p, c)) {
@@ -391,7 +393,8 @@ static __always_inline bool look(struct connection *c, struct call *call, struct
 	return true;
 }
 
-/* The end of a call whose middle is body, when it looks like that of a head: another request may follow the body. */
+/* The end of a call whose middle is body, when it looks like that of a head: another request may
+ * follow the body. */
 static __always_inline int emit_end(struct call *call)
 {
 	u32 n = call->len - call->want;

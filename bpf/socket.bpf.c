@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* socket - sees bytes pass through sockets and recognises HTTP.
  *
- * One hook a direction, after delivery; each look starts with the socket's storage, so that what is not
- * HTTP costs one look-up. The kernel side decides a connection's role, by who sends the request line, and
- * how much to copy (http.bpf.h). Short calls, which nearly all heads are, go the short way: one record, copied
- * straight into the ring; everything else goes the long way (slices.bpf.h). */
+ * One hook a direction, after delivery; each look starts with the socket's storage, so that what is
+ * not HTTP costs one look-up. The kernel side decides a connection's role, by who sends the request
+ * line, and how much to copy (http.bpf.h). Short calls, which nearly all heads are, go the short
+ * way: one record, copied straight into the ring; everything else goes the long way (slices.bpf.h).
+ */
 #include "maps.bpf.h"
 #include "connection.bpf.h"
 #include "http.bpf.h"
@@ -39,8 +40,8 @@ static __always_inline void emit_undecoded(const struct call *call)
 	bpf_ringbuf_submit(record, record_wakeup(call->time_ns));
 }
 
-/* Gives a connection its role, or marks it: for good if it did not begin as HTTP; an older one may be
- * inside a body and is looked at again. */
+/* Gives a connection its role, or marks it: for good if it did not begin as HTTP; an older one may
+ * be inside a body and is looked at again. */
 static __always_inline void identify(struct connection *c, struct call *call)
 {
 	if (call->request && call->direction == DIRECTION_RECEIVED) {
@@ -124,8 +125,9 @@ static __always_inline void emit_eof(struct connection *c, struct call *call)
 	emit_brief(call);
 }
 
-/* The short way: a call of known HTTP in one short buffer, or in a few pieces, as nearly all heads are. Each piece of
- * the user's memory is read once, straight into the ring. What takes the long way gives false here. */
+/* The short way: a call of known HTTP in one short buffer, or in a few pieces, as nearly all heads
+ * are. Each piece of the user's memory is read once, straight into the ring. What takes the long
+ * way gives false here. */
 #define PIECES_MAX 4
 
 struct pieces {
@@ -335,8 +337,8 @@ int BPF_PROG(socket_send, struct sock *sk, int ret, int flags)
 	return io_seen(sk, ret, flags, DIRECTION_SENT);
 }
 
-/* Closes and resets. In CLOSE_WAIT the peer has sent its FIN, in any other new state of interest this side
- * closed or the connection broke; sk_err and sk_shutdown tell which. */
+/* Closes and resets. In CLOSE_WAIT the peer has sent its FIN, in any other new state of interest
+ * this side closed or the connection broke; sk_err and sk_shutdown tell which. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 {

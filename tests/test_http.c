@@ -51,9 +51,17 @@ static void a_request_line_gives_method_path_and_version(void **state)
 static void what_is_no_request_line_is_refused(void **state)
 {
 	static const char *const lines[] = {
-		"",	   " ",		    "GET",	      "GET /",	  "GET / HTTP/2.0",
-		"GET / HTTP/1.x", "\x16\x03\x01 / HTTP/1.1", "HTTP/1.1 200 OK", "GET HTTP/1.1",
-		"G\x01T / HTTP/1.1", "EHLO mail.example.com",
+		"",
+		" ",
+		"GET",
+		"GET /",
+		"GET / HTTP/2.0",
+		"GET / HTTP/1.x",
+		"\x16\x03\x01 / HTTP/1.1",
+		"HTTP/1.1 200 OK",
+		"GET HTTP/1.1",
+		"G\x01T / HTTP/1.1",
+		"EHLO mail.example.com",
 	};
 	struct http_request_line line;
 	size_t i;
@@ -130,8 +138,9 @@ static void chunked_counts_only_as_the_final_coding(void **state)
 	assert_true(fields_of((const char *[]){"Transfer-Encoding: gzip, Chunked", NULL}).chunked);
 	assert_false(fields_of((const char *[]){"Transfer-Encoding: chunked, gzip", NULL}).chunked);
 	assert_true(fields_of((const char *[]){"Transfer-Encoding: identity", NULL}).transfer);
-	assert_true(fields_of((const char *[]){"Content-Type: text/event-stream; charset=utf-8", NULL})
-			    .event_stream);
+	assert_true(
+		fields_of((const char *[]){"Content-Type: text/event-stream; charset=utf-8", NULL})
+			.event_stream);
 }
 
 static void a_chunked_body_ends_at_its_last_chunk(void **state)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* vmlinux.h - the kernel's structs and fields that bittern reads, and nothing else.
  *
- * Trimmed by hand; offsets come from the running kernel's BTF at load (CO-RE), so the order here means nothing.
- * One page for x86_64 and arm64. */
+ * Trimmed by hand; offsets come from the running kernel's BTF at load (CO-RE), so the order here
+ * means nothing. One page for x86_64 and arm64. */
 #ifndef BITTERN_VMLINUX_H
 #define BITTERN_VMLINUX_H
 
