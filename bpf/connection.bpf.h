@@ -86,6 +86,11 @@ static __always_inline u32 forward(u32 from, u32 to)
 	return (s32)(to - from) > 0 ? to - from : 0;
 }
 
+static __always_inline bool fin_received(const struct sock *sk)
+{
+	return sk->sk_shutdown & RCV_SHUTDOWN;
+}
+
 static __always_inline void positions_update(struct connection *c, struct sock *sk, u32 len,
 					     u8 direction)
 {
@@ -103,6 +108,8 @@ static __always_inline void positions_update(struct connection *c, struct sock *
 	if (direction == DIRECTION_RECEIVED) {
 		delta = forward(c->copied_seq, tcp->copied_seq);
 		c->copied_seq += delta;
+		if (delta > len && fin_received(sk))
+			delta--; /* read with the last bytes, and counted by TCP as one */
 		c->received_end += delta;
 	} else {
 		delta = forward(c->write_seq, tcp->write_seq);
@@ -116,13 +123,15 @@ static __always_inline void positions_update(struct connection *c, struct sock *
 static __always_inline u64 other_end(const struct connection *c, struct sock *sk, u8 direction)
 {
 	struct tcp_sock *tcp;
+	u32 delta;
 
 	if (c->flags & CONNECTION_UNIX)
 		return direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
 	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
 	if (direction == DIRECTION_RECEIVED)
 		return c->sent_end + forward(c->write_seq, tcp->write_seq);
-	return c->received_end + forward(c->copied_seq, tcp->copied_seq);
+	delta = forward(c->copied_seq, tcp->copied_seq);
+	return c->received_end + (delta && fin_received(sk) ? delta - 1 : delta);
 }
 
 #endif

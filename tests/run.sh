@@ -8,6 +8,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 mkdir -p build
 log=build/e2e.log
+: >"$log"
 export BITTERN_CACHE=${BITTERN_CACHE:-$HOME/.cache/bittern}
 summary=()
 status=0
@@ -22,13 +23,18 @@ part() {
 }
 
 # The agent needs root; without root and without sudo its tests skip themselves.
-end_to_end() {
+end_to_end_tests() {
     local as_root=()
     [ "$(id -u)" = 0 ] || ! command -v sudo >/dev/null ||
         as_root=(sudo "--preserve-env=BITTERN,BITTERN_LOAD_SECONDS")
     tests/setup.sh || return 1
     "${as_root[@]}" env "BITTERN_CACHE=$BITTERN_CACHE" PYTHONDONTWRITEBYTECODE=1 \
-        "$BITTERN_CACHE/venv/bin/python" -m pytest tests/e2e "$@" 2>&1 | tee "$log"
+        "$BITTERN_CACHE/venv/bin/python" -m pytest "$@" 2>&1 | tee -a "$log"
+}
+
+# Random bytes, endless heads and the like against an agent that stops at the first bad access.
+hostile() {
+    make -s SAN=1 && BITTERN=$PWD/build/san/bittern end_to_end_tests tests/e2e/test_hostile.py
 }
 
 if [ $# = 0 ]; then
@@ -36,7 +42,8 @@ if [ $# = 0 ]; then
     part "unit tests" make -s check
     part "unit tests under ASan and UBSan" make -s SAN=1 check
 fi
-part "end to end" end_to_end "$@"
+[ $# != 0 ] || part "hostile input, agent under ASan and UBSan" hostile
+part "end to end" end_to_end_tests tests/e2e "$@"
 
 echo
 printf '%s\n' "${summary[@]}"

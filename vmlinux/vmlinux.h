@@ -150,6 +150,8 @@ struct mmsghdr {
 #define PF_IO_WORKER 0x10
 #define TS_COMPAT 0x2
 
+#define RCV_SHUTDOWN 1
+
 #define TCP_ESTABLISHED 1
 #define TCP_FIN_WAIT1 4
 #define TCP_CLOSE 7
