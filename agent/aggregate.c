@@ -26,7 +26,8 @@ struct aggregate {
 	bool stale;
 };
 
-_Static_assert(sizeof(struct series_key) == 32, "no padding: keys are compared and hashed as bytes");
+_Static_assert(sizeof(struct series_key) == 32,
+	       "no padding: keys are compared and hashed as bytes");
 
 static size_t bucket_of(const struct aggregate *a, const struct series_key *key)
 {
@@ -121,9 +122,9 @@ static void describe(struct snapshot_series *out, const struct series *s)
 	out->service = key->service;
 	out->route = key->route ? key->route->template : NULL;
 	out->method = http_method_name(key->method);
-	out->error_type = key->error_type	  ? key->error_type
+	out->error_type = key->error_type      ? key->error_type
 			  : s->status_error[0] ? s->status_error
-						  : NULL;
+					       : NULL;
 	out->protocol_version = version_name(key->version);
 	out->scheme = key->scheme == SCHEME_HTTPS ? "https" : "http";
 	out->status = key->status;
@@ -135,7 +136,8 @@ static void describe(struct snapshot_series *out, const struct series *s)
 /* The order of creation is found again through the histogram: it lies inside its series. */
 static const struct series *series_of(const struct snapshot_series *s)
 {
-	return (const struct series *)((const char *)s->duration - offsetof(struct series, duration));
+	return (const struct series *)((const char *)s->duration -
+				       offsetof(struct series, duration));
 }
 
 static int compare(const void *left, const void *right)

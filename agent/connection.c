@@ -99,7 +99,8 @@ static void evict(struct connections *t, struct stream_memory *memory)
 	}
 }
 
-struct connection *connections_add(struct connections *t, uint64_t cookie, struct stream_memory *memory)
+struct connection *connections_add(struct connections *t, uint64_t cookie,
+				   struct stream_memory *memory)
 {
 	struct connection *c, **bucket;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* connection - the table of connections with HTTP, by socket cookie.
  *
- * Two lists run through it: all of them by their last activity, oldest first, and those that wait for
- * something to be settled. When the table is full the oldest idle connection makes room: if it comes back it
- * is picked up at its next request. */
+ * Two lists run through it: all of them by their last activity, oldest first, and those that wait
+ * for something to be settled. When the table is full the oldest idle connection makes room: if it
+ * comes back it is picked up at its next request. */
 #ifndef BITTERN_CONNECTION_H
 #define BITTERN_CONNECTION_H
 
@@ -27,24 +27,25 @@ struct connection {
 	struct connection *hash_next;
 	uint64_t cookie;
 	uint64_t active_ns;
-	uint64_t quiet_ns;     /* the record that came at this time was the first for EXCHANGE_QUIET_NS */
-	uint64_t sent_end;     /* as far as send records were seen */
-	uint64_t late_sent_end;/* END_*: a send up to here is still to be reported */
-	uint64_t end_ns;       /* when END_* happened */
+	uint64_t quiet_ns; /* the record that came at this time was the first for EXCHANGE_QUIET_NS
+			    */
+	uint64_t sent_end; /* as far as send records were seen */
+	uint64_t late_sent_end; /* END_*: a send up to here is still to be reported */
+	uint64_t end_ns; /* when END_* happened */
 	struct stream requests, responses;
 	struct exchange *first, *last; /* requests in order of arrival; first is being answered */
 	uint16_t port;
 	uint8_t role;
-	uint8_t end;	       /* enum connection_end: seen, not settled */
-	bool is_unix, alive;   /* alive: seen by the current listing of unix sockets */
+	uint8_t end; /* enum connection_end: seen, not settled */
+	bool is_unix, alive; /* alive: seen by the current listing of unix sockets */
 	bool peer_closed;
-	bool informational;    /* the response under way is 1xx */
-	bool pipelines;	       /* has sent a request before the last was answered */
-	uint8_t request_gap;   /* enum exchange_gap: before the next request */
+	bool informational; /* the response under way is 1xx */
+	bool pipelines; /* has sent a request before the last was answered */
+	uint8_t request_gap; /* enum exchange_gap: before the next request */
 	bool request_fragment; /* a few bytes were missed: too few for a request */
 	bool response_resumed; /* the response that begins was found again after a loss */
-	bool finished;	       /* nothing more can come; waits for TCP_CLOSE */
-	bool forget;	       /* closed: to be removed once settled */
+	bool finished; /* nothing more can come; waits for TCP_CLOSE */
+	bool forget; /* closed: to be removed once settled */
 };
 
 struct connections {
@@ -59,7 +60,8 @@ struct connections {
 int connections_open(struct connections *t, size_t max_count); /* 0, -ENOMEM */
 struct connection *connections_find(const struct connections *t, uint64_t cookie);
 /* NULL when the table is full of connections that are not idle. */
-struct connection *connections_add(struct connections *t, uint64_t cookie, struct stream_memory *memory);
+struct connection *connections_add(struct connections *t, uint64_t cookie,
+				   struct stream_memory *memory);
 /* Its queue must be empty. */
 void connections_remove(struct connections *t, struct connection *c, struct stream_memory *memory);
 void connections_touch(struct connections *t, struct connection *c, uint64_t now_ns);
@@ -72,6 +74,6 @@ void connections_close(struct connections *t);
 bool connection_is_idle(const struct connection *c);
 
 #define connection_of(link, member) \
-	((struct connection *)((char *)(link) - offsetof(struct connection, member)))
+	((struct connection *)((char *)(link)-offsetof(struct connection, member)))
 
 #endif

@@ -9,7 +9,8 @@ static bool io_is_valid(const struct record_io *io, size_t size)
 	return size >= sizeof(*io) && io->captured <= size - sizeof(*io) &&
 	       io->captured <= RECORD_DATA_MAX && io->offset <= io->len &&
 	       io->captured <= io->len - io->offset && io->tail_len <= RECORD_TAIL_BYTES &&
-	       io->tail_len <= io->len && (io->head.role == ROLE_SERVER || io->head.role == ROLE_CLIENT) &&
+	       io->tail_len <= io->len &&
+	       (io->head.role == ROLE_SERVER || io->head.role == ROLE_CLIENT) &&
 	       io->head.direction <= DIRECTION_SENT && io->begin + io->len >= io->begin;
 }
 

@@ -8,8 +8,8 @@
 
 struct pool {
 	size_t object_size, max_count;
-	size_t count;	    /* taken */
-	uint64_t refused;   /* times that the bound, or memory, was reached */
+	size_t count; /* taken */
+	uint64_t refused; /* times that the bound, or memory, was reached */
 	void *free, *blocks;
 };
 

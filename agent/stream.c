@@ -108,8 +108,8 @@ static void set_body(struct stream *s, enum stream_body body)
 	}
 }
 
-static void head_end(struct stream *s, const struct slice *slice,
-		     const struct stream_owner *owner, void *context)
+static void head_end(struct stream *s, const struct slice *slice, const struct stream_owner *owner,
+		     void *context)
 {
 	s->in_fields = false;
 	s->end_likely = s->missed = false;
@@ -121,7 +121,8 @@ static void head_end(struct stream *s, const struct slice *slice,
 }
 
 /* One line without its LF. */
-static void take_line(struct stream *s, const char *line, size_t len, const struct slice *slice, const struct stream_owner *owner, void *context)
+static void take_line(struct stream *s, const char *line, size_t len, const struct slice *slice,
+		      const struct stream_owner *owner, void *context)
 {
 	if (len && !s->line_cut && line[len - 1] == '\r')
 		len--;
@@ -134,7 +135,8 @@ static void take_line(struct stream *s, const char *line, size_t len, const stru
 	}
 	if (!len && !s->line_cut)
 		return; /* empty lines before a start line, section 2.2 */
-	if (owner->start_line(context, line, len, s->line_cut, slice, s->start_position, s->start_ns)) {
+	if (owner->start_line(context, line, len, s->line_cut, slice, s->start_position,
+			      s->start_ns)) {
 		s->state = STREAM_LOST;
 		s->resume_from = slice->begin + 1; /* not at this call again */
 	} else {
@@ -171,8 +173,8 @@ static void feed_head(struct stream *s, const struct slice *slice, const struct 
 	}
 }
 
-/* The rest of a head will never be known, up to position at least. Its body ends at the earliest where it would if
- * the head ended with what is known of it. */
+/* The rest of a head will never be known, up to position at least. Its body ends at the earliest
+ * where it would if the head ended with what is known of it. */
 static void cut_head(struct stream *s, uint64_t position, const struct slice *slice,
 		     const struct stream_owner *owner, void *context)
 {
@@ -187,7 +189,8 @@ static void cut_head(struct stream *s, uint64_t position, const struct slice *sl
 	head_end(s, slice, owner, context);
 	s->resume_from = position;
 	s->guess_from = from;
-	if (position == slice->position && s->state != STREAM_OFF) { /* more than this head was missed, perhaps */
+	if (position == slice->position &&
+	    s->state != STREAM_OFF) { /* more than this head was missed, perhaps */
 		s->missed = true;
 		s->end_likely = s->state == STREAM_LENGTH; /* there is no body */
 		s->state = STREAM_GUESS;
@@ -223,7 +226,8 @@ static bool resume(struct stream *s, const struct slice *slice, const struct str
 	if (slice->position != slice->begin || slice->begin < s->resume_from || !slice->len ||
 	    !owner->begins(slice->data, slice->len))
 		return false;
-	in_order = s->state == STREAM_GUESS && s->end_likely && !s->missed && s->next == slice->begin;
+	in_order =
+		s->state == STREAM_GUESS && s->end_likely && !s->missed && s->next == slice->begin;
 	if (!owner->expects(context, slice, in_order)) {
 		s->missed = true; /* it may be one all the same */
 		return false;
@@ -255,7 +259,8 @@ static void feed_chunked(struct stream *s, const struct slice *slice)
 	s->next = s->chunked.next;
 }
 
-/* Chunks end with an empty one; if that begins its call, a trailer section may follow it (section 7.1.2). */
+/* Chunks end with an empty one; if that begins its call, a trailer section may follow it
+ * (section 7.1.2). */
 static bool chunks_end_likely(const struct slice *slice)
 {
 	const uint8_t *tail = slice->tail_len ? slice->tail : slice->data;
@@ -355,7 +360,8 @@ void stream_commit(struct stream *s, const struct stream_owner *owner, void *con
 bool stream_finish(struct stream *s, bool clean, const struct stream_owner *owner, void *context)
 {
 	bool under_way = stream_in_message(s);
-	bool ends = (s->state == STREAM_CLOSE && clean) || (s->state == STREAM_GUESS && s->end_likely) ||
+	bool ends = (s->state == STREAM_CLOSE && clean) ||
+		    (s->state == STREAM_GUESS && s->end_likely) ||
 		    (s->state == STREAM_GUESS && s->guess_from == UINT64_MAX && clean);
 
 	s->state = STREAM_OFF;

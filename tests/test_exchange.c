@@ -23,7 +23,7 @@ struct bed {
 	struct wire wire;
 	size_t done_count;
 	struct exchange last; /* its pointers are not valid */
-	char log[2048];	      /* "GET /a 200; POST - 0 aborted" as far as it fits */
+	char log[2048]; /* "GET /a 200; POST - 0 aborted" as far as it fits */
 };
 
 static void on_request(void *context, struct exchange *x, const char *path, size_t path_len)
@@ -117,7 +117,8 @@ static void keep_alive_gives_one_exchange_after_the_other(void **state)
 		wire_receive_text(&bed->wire, "DELETE /b HTTP/1.1\r\n" HOST);
 		wire_send_text(&bed->wire, "HTTP/1.1 404 \r\ncontent-length:0\r\n\r\n");
 	}
-	expect(bed, "GET /a 200; DELETE /b 404; GET /a 200; DELETE /b 404; GET /a 200; DELETE /b 404");
+	expect(bed,
+	       "GET /a 200; DELETE /b 404; GET /a 200; DELETE /b 404; GET /a 200; DELETE /b 404");
 	wire_finish(&bed->wire);
 	expect(bed, "");
 	assert_int_equal(exchanges_stats(bed->exchanges).connection_count, 0);
@@ -179,7 +180,8 @@ static void chunks_that_contain_an_end_do_not_end_the_response(void **state)
 	wire_send_text(w, "7\r\n\r\n0\r\n\r\n\r\n");
 	exchanges_settle(bed->exchanges, w->now_ns);
 	expect(bed, "");
-	wire_send_text(w, "19\r\nlonger than what is copied\r\n0\r\n\r\n" + 1); /* 9 bytes, then more */
+	wire_send_text(w, "19\r\nlonger than what is copied\r\n0\r\n\r\n" +
+				  1); /* 9 bytes, then more */
 	expect(bed, "");
 	wire_finish(w);
 }
@@ -337,7 +339,8 @@ static void a_request_may_wait_for_100_continue(void **state)
 	struct bed *bed = *state;
 	struct wire *w = &bed->wire;
 
-	wire_receive_text(w, "PUT /f HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+	wire_receive_text(w,
+			  "PUT /f HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
 	wire_send_text(w, "HTTP/1.1 100 Continue\r\n\r\n");
 	wire_receive_text(w, "hello");
 	expect(bed, "");
@@ -354,7 +357,8 @@ static void a_refused_expectation_leaves_the_connection_usable(void **state)
 	struct bed *bed = *state;
 	struct wire *w = &bed->wire;
 
-	wire_receive_text(w, "PUT /f HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+	wire_receive_text(w,
+			  "PUT /f HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
 	wire_send_text(w, "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
 	expect(bed, "PUT /f 417");
 	wire_receive_text(w, "hello");
@@ -384,7 +388,8 @@ static void connect_has_no_path_and_ends_http_when_it_succeeds(void **state)
 	struct wire *w = &bed->wire;
 
 	wire_receive_text(w, "CONNECT example.com:443 HTTP/1.1\r\n" HOST);
-	wire_send_text(w, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+	wire_send_text(w,
+		       "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
 	expect(bed, "CONNECT - 407");
 	wire_receive_text(w, "CONNECT example.com:443 HTTP/1.1\r\n" HOST);
 	wire_send_text(w, "HTTP/1.1 200 Connection established\r\n\r\n");
@@ -406,7 +411,8 @@ static void targets_come_in_four_forms(void **state)
 	wire_send_text(w, OK);
 	wire_receive_text(w, "PROPFIND /dav HTTP/1.1\r\n" HOST);
 	wire_send_text(w, "HTTP/1.1 207 Multi-Status\r\nContent-Length: 0\r\n\r\n");
-	wire_receive_text(w, "\r\nGET /after/empty/line HTTP/1.1\r\n" HOST); /* RFC 9112 section 2.2 */
+	wire_receive_text(w,
+			  "\r\nGET /after/empty/line HTTP/1.1\r\n" HOST); /* RFC 9112 section 2.2 */
 	wire_send_text(w, OK);
 	expect(bed, "GET /abs 200; OPTIONS - 200; _OTHER /dav 207; GET /after/empty/line 200");
 }
@@ -487,7 +493,8 @@ static void a_request_line_longer_than_what_is_kept_has_no_path(void **state)
 
 static void a_header_block_of_a_megabyte_is_followed_or_passed_over(void **state)
 {
-	static const char *const first_lines[] = {"GET /long HTTP/1.1\r\n", "PUT /long HTTP/1.1\r\n"};
+	static const char *const first_lines[] = {"GET /long HTTP/1.1\r\n",
+						  "PUT /long HTTP/1.1\r\n"};
 	struct bed *bed = *state;
 	struct wire *w = &bed->wire;
 	char block[16000];
@@ -614,7 +621,7 @@ static void a_batch_in_one_call_is_many_exchanges(void **state)
 
 	wire_receive_text(w, GET("/1") GET("/2") "HEAD /3 HTTP/1.1\r\n" HOST GET("/4"));
 	wire_send_text(w, OK "HTTP/1.1 404 \r\nContent-Length: 3\r\n\r\nabc"
-			  "HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\n");
+			     "HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\n");
 	expect(bed, "GET /1 200; GET /2 404; HEAD /3 200");
 	wire_send_text(w, "HTTP/1.1 500 \r\nContent-Length: 0\r\n\r\n");
 	expect(bed, "GET /4 500");
@@ -624,9 +631,11 @@ static void a_batch_may_be_cut_anywhere(void **state)
 {
 	struct bed *bed = *state;
 	struct wire *w = &bed->wire;
-	const char *requests = GET("/1") "POST /2 HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi" GET("/3");
-	const char *responses = OK "HTTP/1.1 404 \r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-				   "HTTP/1.1 204 \r\n\r\n";
+	const char *requests =
+		GET("/1") "POST /2 HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi" GET("/3");
+	const char *responses =
+		OK "HTTP/1.1 404 \r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+		   "HTTP/1.1 204 \r\n\r\n";
 	size_t cut;
 
 	for (cut = 2; cut < strlen(requests); cut++) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Random connections: random messages, cut into random calls, recorded in any order that the contract allows. Without
- * losses exactly the true exchanges are reported; with losses some are missing, but none is wrong, and after a quiet
- * moment all are right again. Every run plays the same cases. */
+/* Random connections: random messages, cut into random calls, recorded in any order that the
+ * contract allows. Without losses exactly the true exchanges are reported; with losses some are
+ * missing, but none is wrong, and after a quiet moment all are right again. Every run plays the
+ * same cases. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -98,8 +99,12 @@ static void add_text(struct bytes *b, const char *format, ...)
 }
 
 static const char *const hostile[] = {
-	"0\r\n\r\n", "\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-	"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n\r\n", "POST /evil HTTP/1.1\r\n",
+	"0\r\n\r\n",
+	"\r\n0\r\n\r\n",
+	"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+	"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n",
+	"\r\n\r\n",
+	"POST /evil HTTP/1.1\r\n",
 };
 
 static void add_body(struct play *p, struct bytes *b, size_t len)
@@ -142,7 +147,7 @@ static void add_chunks(struct play *p, struct bytes *b, size_t len, bool trailer
 
 static void make_request(struct play *p, struct message *m, size_t max)
 {
-	static const enum http_method methods[] = {HTTP_GET,  HTTP_GET,	   HTTP_HEAD,	 HTTP_POST,
+	static const enum http_method methods[] = {HTTP_GET, HTTP_GET,    HTTP_HEAD,    HTTP_POST,
 						   HTTP_PUT, HTTP_DELETE, HTTP_OPTIONS, HTTP_PATCH};
 	struct bytes *b = &m->request;
 	bool has_body;
@@ -177,7 +182,8 @@ static void make_response(struct play *p, struct message *m)
 	size_t len = body_len(BODY_MAX);
 
 	while (one_in(6))
-		add_text(b, one_in(2) ? "HTTP/1.1 100 Continue\r\n\r\n" : "HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n");
+		add_text(b, one_in(2) ? "HTTP/1.1 100 Continue\r\n\r\n"
+				      : "HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n");
 	m->final_begin = b->len;
 	m->status = one_in(8) ? 204 : one_in(8) ? 304 : 200 + below(400);
 	bodiless = m->status == 204 || m->status == 304 || m->method == HTTP_HEAD;
@@ -219,7 +225,8 @@ static void cut_anywhere(struct bytes *b, bool bytewise)
 	b->cuts[b->cut_count++] = b->len;
 }
 
-/* A service writes heads whole, or in calls small enough to be copied whole, and the end of its chunks in one. */
+/* A service writes heads whole, or in calls small enough to be copied whole, and the end of its
+ * chunks in one. */
 static void cut_response(struct message *m, bool bytewise)
 {
 	struct bytes *b = &m->response;
@@ -227,7 +234,8 @@ static void cut_response(struct message *m, bool bytewise)
 
 	if (!b->cut_count)
 		cut_anywhere(b, bytewise);
-	head = (char *)memmem(b->data + m->final_begin, b->len - m->final_begin, "\r\n\r\n", 4) - b->data + 4;
+	head = (char *)memmem(b->data + m->final_begin, b->len - m->final_begin, "\r\n\r\n", 4) -
+	       b->data + 4;
 	for (i = 0; i + 1 < b->cut_count; i++) {
 		bool short_call = b->cuts[i] < head && begin && b->cuts[i] - begin > 1000;
 
@@ -310,9 +318,10 @@ static void on_done(void *context, const struct exchange *x)
 		for (i = 0; i < p->count && !m; i++) {
 			struct message *candidate = &p->messages[i];
 
-			if (x->has_path ? !strcmp(candidate->path, x->template)
-					: candidate->start_ns == x->start_ns && !candidate->reported &&
-						  candidate->status == x->status)
+			if (x->has_path
+				    ? !strcmp(candidate->path, x->template)
+				    : candidate->start_ns == x->start_ns && !candidate->reported &&
+					      candidate->status == x->status)
 				m = candidate;
 		}
 		if (!m)
@@ -345,7 +354,8 @@ static bool loses(void *context, const struct record_io *io)
 
 /* --- calls --- */
 
-/* The first byte's hook sets start_ns before the record is delivered, so the time is told beforehand. */
+/* The first byte's hook sets start_ns before the record is delivered, so the time is told
+ * beforehand. */
 static uint64_t next_time(const struct play *p)
 {
 	return p->wire.now_ns + p->wire.step_ns;
@@ -381,14 +391,16 @@ static uint64_t expected_end(struct play *p, const struct message *m)
 	return p->wire.now_ns;
 }
 
-/* One after the other; the last call's hook of a response may run after the next request was read. */
+/* One after the other; the last call's hook of a response may run after the next request was read.
+ */
 static void play_alternating(struct play *p, size_t messages, bool close)
 {
 	struct message *late = NULL;
 	size_t i, j;
 
 	for (j = 0; j < messages; j++) {
-		struct message *m = make_message(p, BODY_MAX, close && j + 1 == messages && one_in(3));
+		struct message *m =
+			make_message(p, BODY_MAX, close && j + 1 == messages && one_in(3));
 
 		receive_message(p, m);
 		if (late) {
@@ -401,7 +413,8 @@ static void play_alternating(struct play *p, size_t messages, bool close)
 		/* unix: nothing tells that a send is over but its hook */
 		if (j + 1 < messages && one_in(3) && !(p->wire.is_unix && m->long_upload)) {
 			late = m;
-			wire_send_begin(&p->wire, m->response.len - (i ? m->response.cuts[i - 1] : 0));
+			wire_send_begin(&p->wire,
+					m->response.len - (i ? m->response.cuts[i - 1] : 0));
 			continue;
 		}
 		send_call(p, m, i, false);
@@ -413,7 +426,8 @@ static void play_alternating(struct play *p, size_t messages, bool close)
 static void play_window(struct play *p, size_t messages)
 {
 	struct bytes window = {0};
-	size_t ends[MESSAGES_MAX], first = p->count, received = 0, sent = 0, call = 0, at = 0, i, next = 0;
+	size_t ends[MESSAGES_MAX], first = p->count, received = 0, sent = 0, call = 0, at = 0, i,
+				   next = 0;
 
 	for (i = 0; i < messages; i++) {
 		struct message *m = make_message(p, 300, false);
@@ -643,7 +657,8 @@ static void any_records_do_no_harm(void **state)
 			if (one_in(2))
 				mutate(record->bytes, record->size);
 			do
-				take_any(e, record->bytes, one_in(20) ? below(record->size + 1) : record->size);
+				take_any(e, record->bytes,
+					 one_in(20) ? below(record->size + 1) : record->size);
 			while (one_in(10));
 			free(record);
 		}

@@ -58,7 +58,8 @@ static const struct route *find(const struct routes *r, const char *path)
 	return routes_find(r, template, len);
 }
 
-/* Places before + name + after for count names that look like no id, and never the same for other firsts. */
+/* Places before + name + after for count names that look like no id, and never the same for other
+ * firsts. */
 static void place_names(struct routes *r, const char *before, const char *after, int first,
 			int count)
 {
@@ -184,7 +185,8 @@ static bool is_sound(const char *template)
 	return !continuation;
 }
 
-/* Half of the bytes are of the kinds that matter, so that sequences begin, break off and overflow. */
+/* Half of the bytes are of the kinds that matter, so that sequences begin, break off and overflow.
+ */
 static void any_bytes_fold_to_a_sound_template(void **state)
 {
 	static const char alphabet[] = "//;%%{}ab12-.@AZ\xc2\xe0\xed\xf0\xf4\x80\x9f\xa0\xbf 4";
@@ -423,8 +425,8 @@ static void a_bound_of_zero_gives_no_places(void **state)
 	routes_close(r);
 }
 
-/* Every fold frees a hundred places, and here there is hardly an end to folding. What was placed before
- * still learns: the nodes are freed too. */
+/* Every fold frees a hundred places, and here there is hardly an end to folding. What was placed
+ * before still learns: the nodes are freed too. */
 static void ids_and_nodes_are_bounded_whatever_comes(void **state)
 {
 	struct routes *r = *state;

@@ -350,7 +350,8 @@ static void seen(struct wire *w, struct call *call)
 			emit(w, call, 0, 0, true);
 		return;
 	}
-	call->request = call->direction == DIRECTION_RECEIVED && begins_request(call->bytes, call->len);
+	call->request =
+		call->direction == DIRECTION_RECEIVED && begins_request(call->bytes, call->len);
 	if (w->role != ROLE_NONE && call->len <= WHOLE_MAX) {
 		emit_whole(w, call);
 		return;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire - plays the server's end of a connection for tests: what its calls of send and receive would make the kernel
- * side (socket.bpf.c) put into the ring.
+/* wire - plays the server's end of a connection for tests: what its calls of send and receive would
+ * make the kernel side (socket.bpf.c) put into the ring.
  *
- * Bytes go through the same plan as there: which calls are recorded at all, how much of them, in which slices, with
- * which tail. Each record passes through decode, as in the agent, or is held back, reordered or lost by the test. */
+ * Bytes go through the same plan as there: which calls are recorded at all, how much of them, in
+ * which slices, with which tail. Each record passes through decode, as in the agent, or is held
+ * back, reordered or lost by the test. */
 #ifndef BITTERN_TEST_WIRE_H
 #define BITTERN_TEST_WIRE_H
 
@@ -69,9 +70,9 @@ void wire_send_text(struct wire *w, const char *text);
 void wire_eof(struct wire *w);
 /* A change of TCP state, as inet_sock_set_state tells. */
 void wire_state(struct wire *w, uint8_t new_state, uint32_t error);
-void wire_peer_fin(struct wire *w);	/* to CLOSE_WAIT */
-void wire_finish(struct wire *w);	/* the server closes: FIN_WAIT1, then CLOSE */
-void wire_reset(struct wire *w);	/* the peer resets: CLOSE with ECONNRESET */
+void wire_peer_fin(struct wire *w); /* to CLOSE_WAIT */
+void wire_finish(struct wire *w); /* the server closes: FIN_WAIT1, then CLOSE */
+void wire_reset(struct wire *w); /* the peer resets: CLOSE with ECONNRESET */
 
 /* From now on records are held back; wire_release() delivers them. */
 void wire_hold(struct wire *w);

@@ -58,7 +58,10 @@ def round_with_bittern(table, findings, service, tmp, after=lambda: None):
         agent_ns = cpu_ns(agent.pid) - before
         page = agent.scrape()
         findings.losses.update(page.losses())
-        table.expect_count("interleaved round", requests(page, server_port=str(service.port)), count)
+        table.expect_count(
+    "interleaved round", requests(
+        page, server_port=str(
+            service.port)), count)
         after()
         agent.stop_clean()
     return us, agent_ns / 1000 / max(requests(page), 1)
@@ -309,8 +312,14 @@ def phase(table, name):
 
 def measure_all(table, tmp):
     findings, pairs = Findings(), {}
-    table.section("service's CPU per request, us", "plain", "with", "difference", "ratio", "agent, us",
-                  "               budget")
+    table.section(
+    "service's CPU per request, us",
+    "plain",
+    "with",
+    "difference",
+    "ratio",
+    "agent, us",
+     "               budget")
     with phase(table, "node http, and other processes' pairs"):
         pairs = compare_node_http(table, findings, tmp)
     for name, start in (("Express", measure.express), ("FastAPI", measure.fastapi)):
@@ -341,8 +350,9 @@ def main():
     print(f"{header}\n{CYCLES} cycles (SDKs {SDK_CYCLES}) of {ROUND_S} s, 16 connections; "
           f"median [quartiles] of the pairs; {time.monotonic() - started:.0f} s\n")
     if table.disturbed:
-        print(f"WARNING: in {table.disturbed} of {table.cycles} cycles another agent was on the same "
-              "hooks: it costs every round alike and hides part of what bittern costs\n")
+        print(
+    f"WARNING: in {table.disturbed} of {table.cycles} cycles another agent was on the same "
+    "hooks: it costs every round alike and hides part of what bittern costs\n")
     print(table.text())
     for failure in table.failures:
         print(f"FAILED: {failure}")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* floor - the hooks of bittern with nothing in them: what no implementation on these hooks can undercut. */
+/* floor - the hooks of bittern with nothing in them: what no implementation on these hooks can
+ * undercut. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

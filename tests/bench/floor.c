@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* floor OBJECT - attaches all programs of the object, says "ready", and stays until it is killed; then the kernel
- * removes them. */
+/* floor OBJECT - attaches all programs of the object, says "ready", and stays until it is killed;
+ * then the kernel removes them. */
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -68,7 +68,8 @@ def cpu_ns(pid):
 
 
 def rss_bytes(pid):
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()
+               [1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Hello(Service):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pairs - what a write and a read of 64 bytes, not HTTP, cost. Reads lines "tcp COUNT" or "unix COUNT", answers
- * each with ns of CPU per pair. One thread holds both ends: no switch of context is in the time. */
+/* pairs - what a write and a read of 64 bytes, not HTTP, cost. Reads lines "tcp COUNT" or "unix
+ * COUNT", answers each with ns of CPU per pair. One thread holds both ends: no switch of context is
+ * in the time. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>

@@ -40,7 +40,8 @@ def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
         for program in getattr(item, "programs", []):
-            report.sections.append((f"output of {program.process.args[0]}", program.output()[-3000:]))
+            report.sections.append(
+                (f"output of {program.process.args[0]}", program.output()[-3000:]))
     return report
 
 

@@ -58,7 +58,8 @@ def test_requests_read_after_readyz_are_counted_in_the_middle_of_load(service, a
     truth = served(shop, framework, result)
     page = bittern.scrape()
     counted = page.counts(framework.name)
-    # Sent after /readyz answered: read after it. Counted: read, and so begun, after the agent was spawned.
+    # Sent after /readyz answered: read after it. Counted: read, and so begun,
+    # after the agent was spawned.
     least = expected(result.counts(since_ns=bittern.ready_ns))
     most = expected(truth_counts(truth, since_ns=bittern.spawn_ns))
     assert sum(least.values()) >= REQUESTS - 16, "the load ended too early to show anything"

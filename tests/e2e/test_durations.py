@@ -70,7 +70,8 @@ def test_16_clients_within_300_us(service, agent):
 
 
 # Frameworks cannot measure so finely: they begin after parsing, and end before or after the last send. Under
-# load an event loop reads a batch of requests before the first handler begins; node runs each at once.
+# load an event loop reads a batch of requests before the first handler
+# begins; node runs each at once.
 @pytest.mark.parametrize("framework, connections", [(f, 1) for f in FRAMEWORKS] + [("node", 16)])
 def test_frameworks_agree_within_their_own_precision(service, agent, framework, connections):
     check(service, agent, framework, frameworks.BY_ID[framework].name,

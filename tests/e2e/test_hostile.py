@@ -107,8 +107,13 @@ def test_valid_requests_are_exact_while_hostile_ones_come_in(service, bittern, f
 
 def test_bytes_that_a_label_cannot_hold_are_escaped(service, bittern):
     shop = service([frameworks.BIN / "python", "raw.py", "plain"], "odd")
-    targets = {b"/nul\0here": "/nul%00here", b"/caf\xe9": "/caf%E9", b"/\xff\xfe/x": "/%FF%FE/x",
-               "/käse".encode(): "/käse", b'/"quoted"\\n': '/"quoted"\\n', b"/tab\there": "/tab%09here"}
+    targets = {
+    b"/nul\0here": "/nul%00here",
+    b"/caf\xe9": "/caf%E9",
+    b"/\xff\xfe/x": "/%FF%FE/x",
+    "/käse".encode(): "/käse",
+    b'/"quoted"\\n': '/"quoted"\\n',
+     b"/tab\there": "/tab%09here"}
 
     async def run():
         connection = await Connection.open(shop.address)

@@ -159,8 +159,8 @@ def test_wsgiref_is_counted(service, agent):
 def test_the_command_python_m_http_server_is_counted(service, agent):
     """Not even its handler is ours: the truth is what the client saw."""
     bittern = agent()
-    shop = service([frameworks.BIN / "python", "-m", "http.server", "{port}", "--bind", "127.0.0.1"],
-                   ODD)
+    shop = service([frameworks.BIN / "python", "-m", "http.server",
+                   "{port}", "--bind", "127.0.0.1"], ODD)
     table = [(2, lambda n: Request("GET", "/raw.py")), (1, lambda n: Request("GET", "/")),
              (1, lambda n: Request("HEAD", "/raw.py")), (1, lambda n: Request("GET", f"/no/{n}")),
              (1, lambda n: Request("DELETE", "/gone")),  # 501
@@ -260,9 +260,20 @@ def test_after_a_switch_of_protocols_nothing_is_counted(service, agent, request_
 
 def test_an_unmodified_websocket_server_is_one_101(service, agent):
     bittern, shop = agent(), service("streamlit")
-    upgrade = Request("GET", "/_stcore/stream", headers=(
-        ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Origin", f"http://localhost:{shop.port}")))
+    upgrade = Request(
+    "GET",
+    "/_stcore/stream",
+    headers=(
+        ("Connection",
+        "Upgrade"),
+        ("Upgrade",
+        "websocket"),
+        ("Sec-WebSocket-Version",
+        "13"),
+        ("Sec-WebSocket-Key",
+        "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Origin",
+         f"http://localhost:{shop.port}")))
 
     async def conversation(connection):
         await connection.send(upgrade.encode())
@@ -299,8 +310,8 @@ def test_an_early_response_to_a_large_upload_is_one_request(service, agent):
 def test_bodies_that_look_like_requests_are_not_counted(service, agent):
     bittern, shop = agent(), node(service)
     ask(shop.address, *[Request("POST", "/body", FAKE_BODY[:290_000]), Request("GET", "/ok")] * 5)
-    chunked = (b"POST /chunked HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1d\r\n",
-               FAKE_BODY[:29], b"\r\n0\r\n\r\n")
+    chunked = (b"POST /chunked HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+               b"1d\r\n", FAKE_BODY[:29], b"\r\n0\r\n\r\n")
 
     async def conversation(connection):
         for part in chunked:

@@ -16,7 +16,8 @@ class TruthLogger(AbstractAccessLogger):
 
     def log(self, request, response, time):
         end_ns = truth.now_ns()
-        truth.record(request.method, request.path, response.status, end_ns - int(time * 1e9), end_ns)
+        truth.record(request.method, request.path, response.status,
+                     end_ns - int(time * 1e9), end_ns)
 
 
 @routes.get("/ok")  # HEAD as well

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An HTTP server on io_uring: accept, receive and send are requests of the ring, no system call of ours.
- * uring PORT TRUTH_FILE. One line for each response goes to TRUTH_FILE (see ../truth.py). */
+/* An HTTP server on io_uring: accept, receive and send are requests of the ring, no system call of
+ * ours. uring PORT TRUTH_FILE. One line for each response goes to TRUTH_FILE (see ../truth.py). */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -62,7 +62,8 @@ static void accepted(int fd)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct io_uring_cqe *cqe;
 	int truth_fd;
 
