@@ -2,9 +2,9 @@
 """What bittern costs, as one table. Started by run.sh, as root.
 
 Rounds are short and interleaved: each cycle measures one round of every variant, forwards in even
-cycles, backwards in odd ones, so that what drifts (clock, neighbours) hits all alike. A variant is compared
-with the plain round of its own cycle; the table shows the median of these pairs and their quartiles.
-Times are printed, never judged. A request that is not counted fails the run.
+cycles, backwards in odd ones, so that what drifts (clock, neighbours) hits all alike. A variant is
+compared with the plain round of its own cycle; the table shows the median of these pairs and their
+quartiles. Times are printed, never judged. A request that is not counted fails the run.
 """
 
 import collections
@@ -47,7 +47,10 @@ class Findings:
 
 
 def round_with_bittern(table, findings, service, tmp, after=lambda: None):
-    """(us of CPU per request of the service, of the agent). after() runs while the agent still does."""
+    """(us of CPU per request of the service, of the agent).
+
+    after() runs while the agent still does.
+    """
     with contextlib.ExitStack() as stack:
         agent = Bittern(stack, tmp)
         findings.start_ms.append(agent.start_ms())
@@ -188,8 +191,8 @@ def full_load(table, findings, tmp):
 
 
 def first_record_ms(table, stack, tmp, service):
-    """From exec to the first request that was counted: of a client that asks all the time, the last N.
-    What it sent after /readyz was answered must be among them; None if it is not."""
+    """From exec to the first request that was counted: of a client that asks all the time, the last
+    N. What it sent after /readyz was answered must be among them; None if it is not."""
     sent, stop = [], threading.Event()
 
     def ask():
@@ -327,8 +330,10 @@ def measure_all(table, tmp):
             compare_framework(table, findings, tmp, name, start)
     for name, variants in (
             ("node http", lambda *to: sdks.node_variants(*to, measure.node_http)),
-            ("Express", lambda *to: sdks.node_variants(*to, measure.express, "express-prom-bundle")),
-            ("FastAPI", lambda *to: sdks.python_variants(*to, "prometheus-fastapi-instrumentator"))):
+            ("Express",
+             lambda *to: sdks.node_variants(*to, measure.express, "express-prom-bundle")),
+            ("FastAPI",
+             lambda *to: sdks.python_variants(*to, "prometheus-fastapi-instrumentator"))):
         with phase(table, f"{name}: SDKs"):
             compare_sdks(table, tmp, name, variants)
     table.section("another process's write + read, ns", "plain", "with", "difference", "ratio")

@@ -2,8 +2,9 @@
 """Runs hello services and load, and reads what both cost.
 
 A service's CPU is the sum over its threads of /proc/PID/task/*/schedstat (ns on the CPU, by the
-scheduler's clock; user and system together), read while all its threads sleep. Services run on a CPU of
-their own (taskset), everything else on the others: the scheduler's choices are the same in every round.
+scheduler's clock; user and system together), read while all its threads sleep. Services run on a
+CPU of their own (taskset), everything else on the others: the scheduler's choices are the same in
+every round.
 """
 
 import contextlib
@@ -55,7 +56,8 @@ def host_to_ourselves():
 
 
 def cpu_ns(pid):
-    """What the threads of pid have used; those that have ended are missing (no service here ends any)."""
+    """What the threads of pid have used. Those that have ended are missing; no service here ends any.
+    """
     total = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         if HAS_SCHEDSTAT:

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What bittern costs, as a table. Sets up (as tests/setup.sh, outside the tree, instantly when in place),
-# then measures: about 6 minutes, BENCH_QUICK=1 about 80 seconds. Exit status 1: a request was not counted.
+# What bittern costs, as a table. Sets up (as tests/setup.sh, outside the tree, instantly when in
+# place), then measures: about 6 minutes, BENCH_QUICK=1 about 80 seconds. Exit status 1: a request
+# was not counted.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,7 +27,8 @@ install_sdks() {
     rm -rf "$sdks"
     mkdir -p "$sdks"
     say "installing the SDKs for comparison in $sdks"
-    if ! { python3 -m venv "$sdks/venv" && "$sdks/venv/bin/pip" install -q --disable-pip-version-check \
+    if ! { python3 -m venv "$sdks/venv" &&
+        "$sdks/venv/bin/pip" install -q --disable-pip-version-check \
             --only-binary :all: -r "$here/requirements.txt"; } >&2; then
         say "Python packages failed"
         rm -rf "$sdks/venv"
@@ -46,7 +48,8 @@ build() {
     cc -O2 -Wall -Wextra -o "$built/pairs" "$here/pairs.c"
     "${CLANG:-clang-16}" -O2 -g -target bpf -I"/usr/include/$(cc -print-multiarch)" \
         -c -o "$built/floor.bpf.o" "$here/floor.bpf.c"
-    cc -O2 -Wall -Wextra -o "$built/floor" "$here/floor.c" -Wl,-Bstatic -lbpf -lelf -lz -Wl,-Bdynamic
+    cc -O2 -Wall -Wextra -o "$built/floor" "$here/floor.c" \
+        -Wl,-Bstatic -lbpf -lelf -lz -Wl,-Bdynamic
 }
 
 "$root/tests/setup.sh" >&2

@@ -160,7 +160,7 @@ class Page:
         return sum(s.value for s in self.values(name, **labels))
 
     def counts(self, service):
-        """(method, route, status) -> requests of the service; "" for an attribute that is absent."""
+        """(method, route, status) -> requests of the service; "" for an absent attribute."""
         counts = collections.Counter()
         for s in self.values("http_server_request_duration_seconds_count", service_name=service):
             key = tuple(s.labels.get(k, "") for k in (
@@ -182,7 +182,7 @@ class Page:
 
 
 class Agent(Program):
-    """bittern. Ready when the constructor returns; spawn_ns and ready_ns (CLOCK_MONOTONIC) tell when."""
+    """bittern. Ready when the constructor returns: spawn_ns, ready_ns (CLOCK_MONOTONIC) tell when."""
 
     def __init__(self, tmp, *options):
         self.port = free_port()

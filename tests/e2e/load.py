@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An exact HTTP/1.1 client and load generator on asyncio streams.
 
-It sends each request once: one that got no complete response is an error in the result, never retried. A
-server may close a connection between requests; the next request then opens a new one.
+It sends each request once: one that got no complete response is an error in the result, never
+retried. A server may close a connection between requests; the next request then opens a new one.
 """
 
 import asyncio
@@ -187,7 +187,7 @@ SHOP = [
 
 
 def mixed(count, seed=1, table=SHOP):
-    """count requests of the table (weight, function of a random number), the same for the same seed."""
+    """count requests of the table (weight, function of a random number), the same for a seed."""
     rng = random.Random(seed)
     for make in rng.choices([m for _, m in table], [w for w, _ in table], k=count):
         yield make(rng.randrange(1, 100000))

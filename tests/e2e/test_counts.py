@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exact counts: what an unmodified service served is what /metrics says, per route, method and status."""
+"""Exact counts: what an unmodified service served is what /metrics says, per route, method, status.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Durations against those that the application measured itself: the mean, and the place of every
-value among the histogram's buckets (median and maximum are among them). The service runs with real-time
-priority: else it is often preempted by its client right after a send, before it takes the time."""
+value among the histogram's buckets (median and maximum are among them). The service runs with
+real-time priority: else it is often preempted by its client right after a send, before it takes
+the time."""
 
 import random
 
@@ -25,7 +26,7 @@ def requests(count_by_ms):
 
 
 def problems(page, name, path, seconds, tolerance_s):
-    """What of the path's histogram does not agree with the durations that the application measured."""
+    """What of the path's histogram does not agree with the durations the application measured."""
     labels = {"service_name": name, "http_route": path}
     mean = sum(seconds) / len(seconds)
     measured = page.total(f"{DURATION}_sum", **labels) / page.total(f"{DURATION}_count", **labels)
@@ -69,9 +70,9 @@ def test_16_clients_within_300_us(service, agent):
     check(service, agent, TIMED, "odd", COUNT_MANY, 16, 300e-6)
 
 
-# Frameworks cannot measure so finely: they begin after parsing, and end before or after the last send. Under
-# load an event loop reads a batch of requests before the first handler
-# begins; node runs each at once.
+# Frameworks cannot measure so finely: they begin after parsing, and end before or after the last
+# send. Under load an event loop reads a batch of requests before the first handler begins; node
+# runs each at once.
 @pytest.mark.parametrize("framework, connections", [(f, 1) for f in FRAMEWORKS] + [("node", 16)])
 def test_frameworks_agree_within_their_own_precision(service, agent, framework, connections):
     check(service, agent, framework, frameworks.BY_ID[framework].name,

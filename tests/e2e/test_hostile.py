@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What breaks servers must not break the agent: no crash, nothing counted twice, valid requests exact,
-little memory. Run it against an agent built with SAN=1 as well (BITTERN=...)."""
+"""What breaks servers must not break the agent: no crash, nothing counted twice, valid requests
+exact, little memory. Run it against an agent built with SAN=1 as well (BITTERN=...)."""
 
 import asyncio
 import collections
@@ -51,7 +51,8 @@ HOSTILE = {
     "wrong length": lambda n: b"POST /len HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
     "two lengths": lambda n: (b"POST /two HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
                               b"Content-Length: 6\r\n\r\n123456"),
-    "endless chunk": lambda n: (b"POST /chunk HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "endless chunk": lambda n: (b"POST /chunk HTTP/1.1\r\nHost: x\r\n"
+                                b"Transfer-Encoding: chunked\r\n\r\n"
                                 b"fffffffffffffffff\r\nx"),
     "TLS hello": lambda n: bytes.fromhex("1603010200010001fc0303") + random_bytes(n)[:500],
     "HTTP/2 preface": lambda n: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
@@ -185,7 +186,8 @@ def test_10000_connections_at_once(service, bittern):
     async def run():
         connections = []
         for _ in range(MANY // 100):
-            connections += await asyncio.gather(*(Connection.open(shop.address) for _ in range(100)))
+            connections += await asyncio.gather(
+                *(Connection.open(shop.address) for _ in range(100)))
         for _ in range(2):
             for connection in connections:
                 await connection.send(Request("GET", "/ok").encode())

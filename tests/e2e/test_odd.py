@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Odd but valid HTTP, and odd ways to read and write it: exact, or counted as a loss; never a wrong line."""
+"""Odd but valid HTTP, and odd ways to read and write it: exact, or counted as a loss; never a wrong
+line."""
 
 import asyncio
 import collections
+import socket
 import subprocess
 
 import pytest
@@ -350,3 +352,21 @@ def test_ipv6_and_ipv4_on_an_ipv6_socket(service, agent, host, address):
     page, truth = load_and_scrape(bittern, shop, load.mixed(500))
     assert_exact(page, "node-shop", truth)
     assert page.services_on(shop.port) == {"node-shop"}
+
+
+# --- clients that leave ---
+
+def test_a_fin_right_behind_the_request_is_no_loss(service, agent):
+    """TCP counts a FIN as a byte, and the service may read it with the request."""
+    bittern, shop = agent(), node(service)
+    request = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
+    for _ in range(50):
+        with socket.create_connection(shop.address) as client:
+            client.sendall(request)
+            client.recv(65536)
+            client.sendall(request)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass
+    shop.truth(100)
+    assert_exact(bittern.scrape(), ODD, {("GET", "/ok", 200): 100})

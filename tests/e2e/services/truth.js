@@ -5,8 +5,9 @@ const fs = require('fs');
 
 const fd = fs.openSync(process.env.TRUTH_FILE, 'a');
 
-// Call it when the handler begins. 'finish' comes when the last byte went to the kernel; it stays away when
-// the client has everything and is gone before a piped body has said that it ended, 'close' never does.
+// Call it when the handler begins. 'finish' comes when the last byte went to the kernel; it stays
+// away when the client has everything and is gone before a piped body has said that it ended,
+// 'close' never does.
 module.exports = (req, res) => {
   const begin = process.hrtime.bigint(); // CLOCK_MONOTONIC
   const path = req.url.split('?')[0];

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application's own count of what it served: one line per response in the file TRUTH_FILE.
 
-A line is written when the application has handed over the last byte. Every process appends; a line is one
-write(2) with O_APPEND, so lines never mix.
+A line is written when the application has handed over the last byte. Every process appends; a line
+is one write(2) with O_APPEND, so lines never mix.
 """
 
 import json

@@ -32,7 +32,10 @@ app.get('/stream', stream());
 app.get('/big', big);
 app.get('/file', file);
 for (const ms of shop.SLEEPS_MS) {
-  const later = (handler) => async (req, reply) => { await shop.sleep(ms); return handler(req, reply); };
+  const later = (handler) => async (req, reply) => {
+    await shop.sleep(ms);
+    return handler(req, reply);
+  };
   app.get(`/sleep${ms}/plain`, later(ok));
   app.get(`/sleep${ms}/streamed`, stream(ms));
   app.get(`/sleep${ms}/big`, later(big));

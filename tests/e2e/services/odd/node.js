@@ -17,7 +17,7 @@ const server = http.createServer((req, res) => {
     const more = () => (n++ < 600 ? res.write('x', () => setImmediate(more)) : res.end());
     return more();
   }
-  if (path === '/zero-chunks') { // sends that end like the last chunk, 20 ms apart, and are not the end
+  if (path === '/zero-chunks') { // 20 ms apart, sends that end like the last chunk and are not
     const chunks = ['a', '0\r\n\r\n', '0\r\n', 'b\r\n0\r\n', 'c'];
     const more = () => {
       if (chunks.length) res.write(chunks.shift(), () => setTimeout(more, 20));
@@ -39,13 +39,18 @@ const server = http.createServer((req, res) => {
 
 server.on('connect', (req, socket) => { // a tunnel that answers with what looks like HTTP
   socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-  socket.on('data', () => socket.write('HTTP/1.1 500 From The Tunnel\r\nContent-Length: 0\r\n\r\n'));
+  socket.on('data', () => {
+    socket.write('HTTP/1.1 500 From The Tunnel\r\nContent-Length: 0\r\n\r\n');
+  });
   socket.on('error', () => {});
 });
 
 server.on('upgrade', (req, socket) => {
-  socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
-  socket.on('data', () => socket.write('HTTP/1.1 500 From The Socket\r\nContent-Length: 0\r\n\r\n'));
+  socket.write('HTTP/1.1 101 Switching Protocols\r\n' +
+    'Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+  socket.on('data', () => {
+    socket.write('HTTP/1.1 500 From The Socket\r\nContent-Length: 0\r\n\r\n');
+  });
   socket.on('error', () => {});
 });
 

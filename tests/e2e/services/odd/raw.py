@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server on bare sockets: for each connection a thread reads and another writes. raw.py WAY, where WAY
-says by which system calls."""
+"""A server on bare sockets: for each connection a thread reads and another writes. raw.py WAY,
+where WAY says by which system calls."""
 
 import ctypes
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocking sockets, a thread for each connection: measures as closely round the system calls as Python can.
-/sleepMS/KIND answers after MS ms; KIND is plain, streamed, big or file."""
+"""Blocking sockets, a thread for each connection: measures as closely round the system calls as
+Python can. /sleepMS/KIND answers after MS ms; KIND is plain, streamed, big or file."""
 
 import os
 import re
