@@ -58,8 +58,11 @@ $(B)/bittern.skel.h: $(BPF_OBJECTS)
 	$(Q)$(BPFTOOL) gen object $(B)/bittern.bpf.o $^
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bittern.bpf.o name bittern > $@.tmp && mv $@.tmp $@
 
-$(B)/tests/test_console: $(B)/tests/screen.o
-$(B)/tests/test_exchange $(B)/tests/test_pairing: $(B)/tests/wire.o
+$(B)/tests/test_console $(B)/tests/test_console_terminal: $(B)/tests/console_world.o \
+	$(B)/tests/screen.o
+$(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tests/wire.o
+$(B)/tests/test_pairing: $(B)/tests/play.o $(B)/tests/wire.o
+$(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)
@@ -96,5 +99,5 @@ packages-test: packages-build
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(TESTS:%=%.d) $(BPF_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(wildcard $(B)/tests/*.d) $(BPF_OBJECTS:.o=.d)
 .PHONY: all check run test bench lint clean packages-build packages-test

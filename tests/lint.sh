@@ -25,7 +25,8 @@ routes     agent/routes agent/route_* agent/segment     < plain
 facts      agent/process_* agent/packed_facts agent/program agent/application_files
 facts      agent/container                              < plain
 services   agent/service_* agent/services agent/systemd_unit agent/workload < plain facts routes
-exchange   agent/exchange agent/pairing agent/stream agent/connection < plain record decode http routes
+exchange   agent/exchange agent/pairing agent/stream
+exchange   agent/connection                             < plain record decode http routes
 histogram  agent/histogram
 snapshot   agent/snapshot                               < histogram services
 aggregate  agent/aggregate                              < plain http histogram services snapshot

@@ -56,8 +56,7 @@ def host_to_ourselves():
 
 
 def cpu_ns(pid):
-    """What the threads of pid have used. Those that have ended are missing; no service here ends any.
-    """
+    """What the threads of pid have used, without those that have ended (no service ends any)."""
     total = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         if HAS_SCHEDSTAT:

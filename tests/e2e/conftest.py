@@ -28,8 +28,8 @@ def host_to_ourselves():
 
 @pytest.fixture
 def programs(request, host_to_ourselves):
-    """Started programs. All are gone when the test ends; a failed test shows the end of their output.
-    """
+    """Started programs: all are gone when the test ends; if it failed, the end of their output is
+    shown."""
     started = request.node.programs = []
     yield started
     for program in started:

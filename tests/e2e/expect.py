@@ -8,8 +8,7 @@ UNPLACED = (400, 404, 405)
 
 
 def route(path, status):
-    """The route of a path of the shops. None of their paths has both a placed and an unplaced status.
-    """
+    """The route of a path of the shops, none of which has both a placed and an unplaced status."""
     if status in UNPLACED:
         return "{unmatched}"
     return re.sub(r"/\d+(?=/|$)", "/{id}", path)

@@ -182,7 +182,10 @@ class Page:
 
 
 class Agent(Program):
-    """bittern. Ready when the constructor returns: spawn_ns, ready_ns (CLOCK_MONOTONIC) tell when."""
+    """bittern. Ready when the constructor returns.
+
+    spawn_ns and ready_ns (CLOCK_MONOTONIC) tell when.
+    """
 
     def __init__(self, tmp, *options):
         self.port = free_port()
