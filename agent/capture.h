@@ -42,7 +42,7 @@ size_t capture_ring_used(const struct capture *c);
 
 struct capture_stats {
 	uint64_t losses[LOSS_COUNT];
-	uint64_t skipped_runs; /* recursion_misses of all programs */
+	uint64_t skipped_runs; /* recursion_misses, where no second copy made up for it */
 	size_t ring_bytes;
 };
 struct capture_stats capture_stats(struct capture *c);

@@ -24,7 +24,8 @@ struct connection {
 	u16 tries;
 	u8 role;
 	u8 flags;
-	u8 unused[6];
+	u8 state; /* TCP: the last one reported */
+	u8 unused[5];
 };
 
 enum connection_flags {

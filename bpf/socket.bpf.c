@@ -339,8 +339,7 @@ int BPF_PROG(socket_send, struct sock *sk, int ret, int flags)
 
 /* Closes and resets. In CLOSE_WAIT the peer has sent its FIN, in any other new state of interest
  * this side closed or the connection broke; sk_err and sk_shutdown tell which. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
+static __always_inline int state_seen(struct sock *sk, int old_state, int new_state)
 {
 	struct connection *c;
 	struct record_state *record;
@@ -352,8 +351,9 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 	    new_state != TCP_LAST_ACK)
 		return 0;
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-	if (!c || c->role == ROLE_NONE)
+	if (!c || c->role == ROLE_NONE || c->state == new_state)
 		return 0;
+	c->state = new_state;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	if (!record) {
 		loss_count(LOSS_RING_FULL);
@@ -380,6 +380,20 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 	}
 	bpf_ringbuf_submit(record, record_wakeup(time_ns));
 	return 0;
+}
+
+/* The kernel does not run a program inside itself: a close that softirq finds while this one runs
+ * on the same CPU passes it over. The second copy takes what the first has not. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
+{
+	return state_seen(sk, old_state, new_state);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state_2, struct sock *sk, int old_state, int new_state)
+{
+	return state_seen(sk, old_state, new_state);
 }
 
 /* Unix sockets have no state hook: user space lists those with HTTP from time to time. */
