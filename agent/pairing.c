@@ -71,6 +71,13 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 	return x;
 }
 
+/* Requests may have been missed before the next one. */
+static void gap_suspected(struct connection *c, enum exchange_gap gap)
+{
+	if (c->request_gap < gap)
+		c->request_gap = gap;
+}
+
 /* False: not even the method is known. */
 static bool request_line_cut(struct http_request_line *line, const char *text, size_t len)
 {
@@ -115,7 +122,7 @@ static enum stream_body request_head_end(void *context, const struct http_fields
 	if (feed->c->last)
 		feed->c->last->head_complete = true;
 	if (cut && feed->c->pipelines)
-		feed->c->request_gap = GAP_LIKELY;
+		gap_suspected(feed->c, GAP_MAYBE);
 	if (cut)
 		return STREAM_BODY_UNKNOWN;
 	if (fields->chunked)
@@ -131,6 +138,16 @@ static void request_end(void *context, uint64_t time_ns)
 	(void)time_ns;
 }
 
+static bool holds_request_line(const struct slice *slice)
+{
+	const char *line = (const char *)slice->data, *end = memchr(line, '\n', slice->len);
+	struct http_request_line parsed;
+
+	if (end && end > line && end[-1] == '\r')
+		end--;
+	return end && !http_request_line(&parsed, line, end - line);
+}
+
 /* Inside a body of unknown length bytes can look like a request: believe it once something was sent
  * since the last one. What is not believed may be answered all the same. */
 static bool request_expected(void *context, const struct slice *slice, bool in_order)
@@ -140,7 +157,7 @@ static bool request_expected(void *context, const struct slice *slice, bool in_o
 
 	if (in_order || !x || x->first_byte_ns || slice->other_end > x->answer_position)
 		return true;
-	feed->c->request_gap = GAP_LIKELY;
+	gap_suspected(feed->c, holds_request_line(slice) ? GAP_LIKELY : GAP_MAYBE);
 	return false;
 }
 
@@ -149,8 +166,8 @@ static void request_resumed(void *context, uint64_t position, bool in_order)
 	struct feed *feed = context;
 
 	(void)position;
-	if (!in_order && feed->c->requests.start_ns && feed->c->request_gap == GAP_NONE)
-		feed->c->request_gap = GAP_MAYBE;
+	if (!in_order && feed->c->requests.start_ns)
+		gap_suspected(feed->c, GAP_MAYBE);
 }
 
 static void request_lost(void *context, uint64_t position, uint64_t len)
@@ -310,11 +327,19 @@ static struct exchange *answered_at(const struct connection *c, uint64_t positio
 	return x;
 }
 
+/* Inside a body of unknown length bytes can look like a response too. What is not believed may be
+ * one all the same, if a request waits for it, known or missed. */
 static bool response_expected(void *context, const struct slice *slice, bool in_order)
 {
 	const struct feed *feed = context;
+	struct connection *c = feed->c;
 
-	return answered_at(feed->c, slice->begin, in_order) != NULL;
+	if (answered_at(c, slice->begin, in_order))
+		return true;
+	if ((c->first && c->first->next) || c->request_gap != GAP_NONE ||
+	    slice->other_end > c->requests.next)
+		c->responses.missed = true;
+	return false;
 }
 
 /* Requests before the one that is answered here will not be. */

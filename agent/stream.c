@@ -228,10 +228,8 @@ static bool resume(struct stream *s, const struct slice *slice, const struct str
 		return false;
 	in_order =
 		s->state == STREAM_GUESS && s->end_likely && !s->missed && s->next == slice->begin;
-	if (!owner->expects(context, slice, in_order)) {
-		s->missed = true; /* it may be one all the same */
+	if (!owner->expects(context, slice, in_order))
 		return false;
-	}
 	if (s->state == STREAM_GUESS) {
 		s->state = STREAM_LOST;
 		owner->message_end(context, s->last_ns);
