@@ -23,6 +23,12 @@ const struct histogram_bounds histogram_duration_bounds = {
 		    15, 30, 60},
 };
 
+const struct histogram_bounds histogram_fine_bounds = {
+	.count = 21,
+	.upper_s = {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5,
+		    0.75,   1,      2.5,   5,     7.5,  8,     10,   15,    30,  60},
+};
+
 void histogram_init(struct histogram *h)
 {
 	memset(h, 0, sizeof(*h));

@@ -25,6 +25,8 @@ struct histogram_bounds {
 
 /* http.server.request.duration and http.client.request.duration. */
 extern const struct histogram_bounds histogram_duration_bounds;
+/* The same and finer ones below: bittern.http.server.queue.duration and .time_to_first_byte. */
+extern const struct histogram_bounds histogram_fine_bounds;
 
 struct histogram {
 	uint64_t count;

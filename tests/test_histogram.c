@@ -15,6 +15,7 @@
 #define VALUES_COUNT 5000
 
 static const struct histogram_bounds *bounds = &histogram_duration_bounds;
+static const struct histogram_bounds *fine = &histogram_fine_bounds;
 
 /* splitmix64: the same numbers at every run. */
 static uint64_t random_next(uint64_t *state)
@@ -104,6 +105,10 @@ static void the_duration_bounds_are_those_of_the_design(void **state)
 	(void)state;
 	assert_int_equal(bounds->count, sizeof(expected) / sizeof(expected[0]));
 	assert_memory_equal(bounds->upper_s, expected, sizeof(expected));
+	assert_int_equal(fine->count, 3 + bounds->count);
+	assert_true(fine->upper_s[0] == 0.0001 && fine->upper_s[1] == 0.0005 &&
+		    fine->upper_s[2] == 0.001);
+	assert_memory_equal(fine->upper_s + 3, expected, sizeof(expected));
 }
 
 static void a_bound_is_inclusive_to_the_nanosecond(void **state)
@@ -124,21 +129,21 @@ static void a_bound_is_inclusive_to_the_nanosecond(void **state)
 
 static void bounds_below_a_millisecond_are_inclusive_too(void **state)
 {
-	static const struct histogram_bounds queue = {4, {0.0001, 0.0005, 0.001, 0.005}};
 	struct histogram h;
 
 	(void)state;
 	histogram_init(&h);
-	histogram_add(&h, &queue, 0);
-	histogram_add(&h, &queue, 100000);
-	histogram_add(&h, &queue, 100001);
-	histogram_add(&h, &queue, 500000);
-	histogram_add(&h, &queue, 500001);
-	histogram_add(&h, &queue, UINT64_MAX);
+	histogram_add(&h, fine, 0);
+	histogram_add(&h, fine, 100000);
+	histogram_add(&h, fine, 100001);
+	histogram_add(&h, fine, 500000);
+	histogram_add(&h, fine, 500001);
+	histogram_add(&h, fine, 1000000);
+	histogram_add(&h, fine, UINT64_MAX);
 	assert_int_equal(h.explicit_counts[0], 2);
 	assert_int_equal(h.explicit_counts[1], 2);
-	assert_int_equal(h.explicit_counts[2], 1);
-	assert_int_equal(h.explicit_counts[4], 1);
+	assert_int_equal(h.explicit_counts[2], 2);
+	assert_int_equal(h.explicit_counts[21], 1);
 }
 
 static void sum_min_and_max_are_exact(void **state)
