@@ -20,6 +20,7 @@
 #include "segment.h"
 
 #define PLACES_FACTOR 4
+#define NAMED_COUNT 3 /* {other}, {unmatched}, {unread} */
 #define NODES_PER_ROUTE 8
 #define NODES_EXTRA 1024
 #define COUNT_LIMIT ((size_t)1 << 20) /* what max_count is clamped to */
@@ -27,6 +28,7 @@
 static const char id_segment[] = "{id}";
 static const char other_template[] = "{other}";
 static const char unmatched_template[] = "{unmatched}";
+static const char unread_template[] = "{unread}";
 
 #define ID_LEN (sizeof(id_segment) - 1)
 
@@ -36,7 +38,7 @@ struct routes {
 	struct route_trie trie;
 	struct route **items; /* by id; retired ones stay */
 	size_t count, max_count;
-	const struct route *other, *unmatched;
+	const struct route *other, *unmatched, *unread;
 	uint64_t overflow_count;
 };
 
@@ -135,7 +137,8 @@ static struct route *add_route(struct routes *r, const char *template)
 
 static bool is_full(const struct routes *r)
 {
-	return r->trie.placed_count >= r->max_count || r->count - 2 >= r->max_count * PLACES_FACTOR;
+	return r->trie.placed_count >= r->max_count ||
+	       r->count - NAMED_COUNT >= r->max_count * PLACES_FACTOR;
 }
 
 static bool status_places(unsigned int status)
@@ -195,6 +198,11 @@ const struct route *routes_place(struct routes *r, const char *template, size_t 
 	return node && node->route ? node->route : place_new(r, template, template_len, status);
 }
 
+const struct route *routes_unread(const struct routes *r)
+{
+	return r->unread;
+}
+
 uint64_t routes_overflow_count(const struct routes *r)
 {
 	return r->overflow_count;
@@ -236,7 +244,8 @@ int routes_open(struct routes **out, const struct route_patterns *patterns, cons
 	r->max_count = max_count < COUNT_LIMIT ? max_count : COUNT_LIMIT;
 	r->other = add_route(r, other_template);
 	r->unmatched = add_route(r, unmatched_template);
-	if (!r->other || !r->unmatched ||
+	r->unread = add_route(r, unread_template);
+	if (!r->other || !r->unmatched || !r->unread ||
 	    route_trie_init(&r->trie, NODES_PER_ROUTE * r->max_count + NODES_EXTRA) ||
 	    choose_patterns(r, patterns, service)) {
 		routes_close(r);

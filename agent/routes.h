@@ -10,7 +10,7 @@
  *    routes gives "{other}". 400, 404 and 405 give a template no place: "{unmatched}" until another
  *    status has placed it. A status of 0 (no answer) places nothing either. The routes of values
  * that have been folded are retired: never given again, and their places are free for others; so
- * ids are below 4 * max_count + 2. Owns all strings it returns; they live until close. Loop thread
+ * ids are below 4 * max_count + 3. Owns all strings it returns; they live until close. Loop thread
  * only. routes_fold() and routes_find() never allocate. */
 #ifndef BITTERN_ROUTES_H
 #define BITTERN_ROUTES_H
@@ -22,7 +22,8 @@
 #define ROUTES_TEMPLATE_MAX 256 /* bytes with the NUL; a longer template is "{other}" */
 #define ROUTES_SEGMENT_VALUES_MAX 100
 
-/* Ids are dense, from 0, within one struct routes; {other} and {unmatched} have ids too. */
+/* Ids are dense, from 0, within one struct routes; {other}, {unmatched} and {unread} have ids
+ * too. */
 struct route {
 	uint32_t id;
 	char template[]; /* NUL-terminated, valid UTF-8 */
@@ -62,6 +63,8 @@ const struct route *routes_find(const struct routes *r, const char *template, si
  * allocation each. */
 const struct route *routes_place(struct routes *r, const char *template, size_t template_len,
 				 unsigned int status);
+/* "{unread}": of requests that arrived and were not read, so that nothing is known of them. */
+const struct route *routes_unread(const struct routes *r);
 /* How many requests that routes_place() would have placed found the table full ({other}). */
 uint64_t routes_overflow_count(const struct routes *r);
 void routes_close(struct routes *r); /* NULL is fine */

@@ -247,20 +247,29 @@ static void only_an_answer_other_than_400_404_405_takes_a_place(void **state)
 static void a_route_is_one_pointer_with_a_dense_id(void **state)
 {
 	struct routes *r = *state;
-	bool seen[5] = {false};
-	const struct route *routes[5] = {
+	bool seen[6] = {false};
+	const struct route *routes[6] = {
 		place(r, "/a", 200),          place(r, "/a/", 200), place(r, "/a/b", 200),
-		routes_find(r, "{other}", 7), find(r, "/never"),
+		routes_find(r, "{other}", 7), find(r, "/never"),    routes_unread(r),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		assert_true(routes[i]->id < 5);
+		assert_true(routes[i]->id < 6);
 		assert_false(seen[routes[i]->id]);
 		seen[routes[i]->id] = true;
 	}
 	assert_ptr_equal(place(r, "/a", 404), routes[0]);
 	assert_ptr_equal(find(r, "/a"), routes[0]);
 	assert_ptr_equal(place(r, "/a/b;c", 200), routes[2]);
+}
+
+static void no_path_becomes_the_route_of_what_was_not_read(void **state)
+{
+	struct routes *r = *state;
+
+	assert_string_equal(routes_unread(r)->template, "{unread}");
+	assert_ptr_not_equal(place(r, "{unread}", 200), routes_unread(r));
+	assert_ptr_not_equal(place(r, "/{unread}", 200), routes_unread(r));
 }
 
 static void past_a_hundred_values_a_segment_folds_for_known_ones_too(void **state)
@@ -487,6 +496,7 @@ int main(void)
 		ROUTES_TEST(folding_a_template_again_changes_nothing_but_braces),
 		ROUTES_TEST(only_an_answer_other_than_400_404_405_takes_a_place),
 		ROUTES_TEST(a_route_is_one_pointer_with_a_dense_id),
+		ROUTES_TEST(no_path_becomes_the_route_of_what_was_not_read),
 		ROUTES_TEST(past_a_hundred_values_a_segment_folds_for_known_ones_too),
 		ROUTES_TEST(values_are_counted_in_their_place_only),
 		ROUTES_TEST(refused_paths_teach_nothing),
