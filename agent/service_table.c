@@ -204,8 +204,10 @@ static struct service_entry *create(struct service_table *table,
 	if (!entry)
 		return NULL;
 	/* Patterns are for the name that the user knows: without a port. */
-	if (routes_open(&entry->service.routes, table->patterns, identity->name,
+	if (addresses_open(&entry->service.addresses, ADDRESSES_MAX) ||
+	    routes_open(&entry->service.routes, table->patterns, identity->name,
 			table->max_routes)) {
+		addresses_close(entry->service.addresses);
 		free(entry);
 		return NULL;
 	}
@@ -267,6 +269,7 @@ void service_table_remove(struct service_table *table, struct service *service)
 		table->entries[i]->index = i;
 	}
 	routes_close(service->routes);
+	addresses_close(service->addresses);
 	free(entry);
 }
 

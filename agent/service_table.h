@@ -3,7 +3,7 @@
  *
  * A name that somebody chose is one service. A name that was only guessed (a folder, a package,
  * a unit) can be that of several programs: these are told apart by their ports. Owns its
- * services and their routes. Loop thread only. */
+ * services, their routes and addresses. Loop thread only. */
 #ifndef BITTERN_SERVICE_TABLE_H
 #define BITTERN_SERVICE_TABLE_H
 

@@ -5,8 +5,8 @@
  * start, by exec, fork and exit records, and on demand for a pid not seen before; and a table of
  * services. A process becomes part of a service when it is first seen to serve (services_bind),
  * so that a Python script which serves nothing is no service. Naming is service_name.h's;
- * reading /proc is process_facts.h's. No timers: the caller passes the time. Owns its services
- * and their routes. Loop thread only.
+ * reading /proc is process_facts.h's. No timers: the caller passes the time. Owns its services,
+ * their routes and addresses. Loop thread only.
  *
  * A name that was chosen (configuration, OTEL_*, Kubernetes, container) is one service.
  * Processes of the same guessed name (unit, package, module, folder) are one service if they
@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "addresses.h"
 #include "process_facts.h"
 #include "routes.h"
 
@@ -46,6 +47,8 @@ struct service {
 	uint32_t process_count; /* living processes bound to it */
 	uint64_t gone_ns; /* when process_count fell to 0; 0 while there are any */
 	struct routes *routes;
+	struct addresses *addresses; /* of the servers that it asks */
+	uint32_t unread_count; /* requests that arrived and are not read; set before a snapshot */
 	uint64_t undecoded_counts[UNDECODED_REASON_COUNT];
 };
 
