@@ -7,97 +7,218 @@
 #include <string.h>
 
 #include "http.h"
+#include "limits.h"
 
+/* Attributes that an instrument has besides the service. */
+enum attributes {
+	ROUTE = 1 << 0,
+	METHOD = 1 << 1,
+	SCHEME = 1 << 2,
+	STATUS = 1 << 3, /* and the protocol's version, which only an answer tells for sure */
+	ERROR_TYPE = 1 << 4,
+	ADDRESS = 1 << 5,
+	PORT = 1 << 6,
+	SLO = 1 << 7,
+	OF_REQUEST = METHOD | SCHEME | STATUS | ERROR_TYPE | PORT,
+};
+
+static const struct {
+	unsigned int attributes;
+	const struct histogram_bounds *bounds; /* NULL: no histogram */
+} instruments[INSTRUMENT_COUNT] = {
+	[INSTRUMENT_SERVER_DURATION] = {OF_REQUEST | ROUTE, &histogram_duration_bounds},
+	[INSTRUMENT_TIME_TO_FIRST_BYTE] = {OF_REQUEST | ROUTE, &histogram_fine_bounds},
+	[INSTRUMENT_QUEUE_DURATION] = {PORT, &histogram_fine_bounds},
+	[INSTRUMENT_CLIENT_DURATION] = {OF_REQUEST | ADDRESS, &histogram_duration_bounds},
+	[INSTRUMENT_SERVER_REQUESTS] = {METHOD | ROUTE, NULL},
+	[INSTRUMENT_CLIENT_REQUESTS] = {METHOD | ADDRESS | PORT, NULL},
+	[INSTRUMENT_CONNECT_FAILURES] = {ADDRESS | PORT | ERROR_TYPE, NULL},
+	[INSTRUMENT_SLO] = {ROUTE | SLO, NULL},
+	[INSTRUMENT_ACTIVE] = {METHOD | SCHEME | ROUTE | PORT, NULL},
+	[INSTRUMENT_OLDEST] = {ROUTE, NULL},
+};
+
+/* Allocated only as long as its value. */
 struct series {
 	struct series *hash_next;
-	struct series_key key;
+	struct series *gauge_next; /* of the requests in flight */
+	struct series_key key; /* service NULL: an overflow series */
 	uint64_t order; /* of creation */
 	char status_error[6];
-	struct histogram duration;
+	union {
+		struct histogram duration;
+		union snapshot_counts counts;
+	};
+};
+
+#define KEY_WORDS (sizeof(struct series_key) / sizeof(uint64_t))
+
+_Static_assert(sizeof(struct series_key) == 48,
+	       "no padding: keys are compared and hashed as words");
+
+struct key_words {
+	uint64_t word[KEY_WORDS];
 };
 
 struct aggregate {
 	size_t max_series, count, bucket_count;
 	uint64_t created;
 	struct series **buckets;
-	struct series *overflow;
+	struct series *gauges;
+	struct key_words masks[INSTRUMENT_COUNT]; /* the attributes that each has */
+	struct series overflow[INSTRUMENT_COUNT];
+	bool has_overflow[INSTRUMENT_COUNT];
 	struct snapshot_series *snapshot; /* in order; rebuilt when a series came or went */
 	size_t snapshot_count;
 	bool stale;
 };
 
-_Static_assert(sizeof(struct series_key) == 32,
-	       "no padding: keys are compared and hashed as bytes");
+/* --- finding a series --- */
 
-static size_t bucket_of(const struct aggregate *a, const struct series_key *key)
+static void init_series(struct aggregate *a, struct series *s, enum instrument instrument)
 {
-	uint64_t words[4], hash = 0;
-	int i;
-
-	memcpy(words, key, sizeof(words));
-	for (i = 0; i < 4; i++) {
-		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ull;
-		hash ^= hash >> 29;
+	s->key.instrument = instrument;
+	if (instruments[instrument].bounds)
+		histogram_init(&s->duration);
+	else
+		memset(&s->counts, 0, sizeof(s->counts));
+	if (instrument == INSTRUMENT_ACTIVE || instrument == INSTRUMENT_OLDEST) {
+		s->gauge_next = a->gauges;
+		a->gauges = s;
 	}
-	return hash & (a->bucket_count - 1);
+	a->stale = true;
 }
 
-static struct series *add(struct aggregate *a, const struct series_key *key, size_t bucket)
+static bool is_error(const struct series_key *key)
 {
+	return key->status >= (key->instrument == INSTRUMENT_CLIENT_DURATION ? 400 : 500);
+}
+
+static struct series *add(struct aggregate *a, const struct key_words *words, size_t bucket)
+{
+	struct series_key key;
 	struct series *s;
 
 	if (a->count >= a->max_series)
 		return NULL;
-	s = malloc(sizeof(*s));
+	memcpy(&key, words, sizeof(key));
+	s = malloc(offsetof(struct series, duration) +
+		   (instruments[key.instrument].bounds ? sizeof(s->duration) : sizeof(s->counts)));
 	if (!s)
 		return NULL;
-	s->key = *key;
+	s->key = key;
 	s->order = a->created++;
 	s->status_error[0] = '\0';
-	if (!key->error_type && key->status >= 500)
-		snprintf(s->status_error, sizeof(s->status_error), "%u", key->status);
-	histogram_init(&s->duration);
+	if (!key.error_type && is_error(&key))
+		snprintf(s->status_error, sizeof(s->status_error), "%u", key.status);
+	init_series(a, s, key.instrument);
 	s->hash_next = a->buckets[bucket];
 	a->buckets[bucket] = s;
 	a->count++;
-	a->stale = true;
 	return s;
 }
 
-static struct series *overflow(struct aggregate *a)
+static struct series *overflow(struct aggregate *a, enum instrument instrument)
 {
-	if (!a->overflow) {
-		a->overflow = calloc(1, sizeof(*a->overflow));
-		if (a->overflow)
-			histogram_init(&a->overflow->duration);
-		a->stale = true;
+	if (!a->has_overflow[instrument]) {
+		a->has_overflow[instrument] = true;
+		init_series(a, &a->overflow[instrument], instrument);
 	}
-	return a->overflow;
+	return &a->overflow[instrument];
 }
 
-void aggregate_add(struct aggregate *a, const struct series_key *key, uint64_t duration_ns)
+/* Never NULL. */
+static struct series *get(struct aggregate *a, const struct series_key *key)
 {
-	size_t bucket = bucket_of(a, key);
-	struct series *s = a->buckets[bucket];
+	const struct key_words *mask = &a->masks[key->instrument];
+	struct key_words words;
+	struct series *s;
+	uint64_t hash = 0;
+	size_t i, bucket;
 
-	while (s && memcmp(&s->key, key, sizeof(*key)))
+	memcpy(&words, key, sizeof(words));
+	for (i = 0; i < KEY_WORDS; i++) {
+		words.word[i] &= mask->word[i];
+		hash = (hash ^ words.word[i]) * 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 29;
+	}
+	bucket = hash & (a->bucket_count - 1);
+	s = a->buckets[bucket];
+	while (s && memcmp(&s->key, &words, sizeof(words)))
 		s = s->hash_next;
 	if (!s)
-		s = add(a, key, bucket);
-	if (!s)
-		s = overflow(a);
-	if (s)
-		histogram_add(&s->duration, &histogram_duration_bounds, duration_ns);
+		s = add(a, &words, bucket);
+	return s ? s : overflow(a, key->instrument);
+}
+
+/* --- measuring --- */
+
+void aggregate_observe(struct aggregate *a, const struct series_key *key, uint64_t value_ns)
+{
+	histogram_add(&get(a, key)->duration, instruments[key->instrument].bounds, value_ns);
+}
+
+void aggregate_count(struct aggregate *a, const struct series_key *key, enum outcome outcome)
+{
+	get(a, key)->counts.outcomes[outcome]++;
+}
+
+void aggregate_fail(struct aggregate *a, const struct series_key *key)
+{
+	get(a, key)->counts.failures++;
+}
+
+void aggregate_slo(struct aggregate *a, const struct series_key *key, bool good)
+{
+	struct series *s = get(a, key);
+
+	s->counts.slo.events++;
+	s->counts.slo.good_events += good;
+}
+
+void aggregate_touch(struct aggregate *a, const struct series_key *key)
+{
+	get(a, key);
+}
+
+void aggregate_active_begin(struct aggregate *a)
+{
+	struct series *s;
+
+	for (s = a->gauges; s; s = s->gauge_next)
+		memset(&s->counts, 0, sizeof(s->counts));
+}
+
+static void add_open(struct series *s, uint64_t age_ns)
+{
+	s->counts.open.count++;
+	if (age_ns > s->counts.open.age_ns)
+		s->counts.open.age_ns = age_ns;
+}
+
+void aggregate_active(struct aggregate *a, const struct series_key *key, uint64_t age_ns)
+{
+	struct series_key oldest = *key;
+
+	if (key->instrument != INSTRUMENT_OLDEST)
+		add_open(get(a, key), age_ns);
+	oldest.instrument = INSTRUMENT_OLDEST;
+	add_open(get(a, &oldest), age_ns);
 }
 
 void aggregate_forget(struct aggregate *a, const struct service *service)
 {
+	struct series **link, *s;
 	size_t i;
 
+	for (link = &a->gauges; (s = *link);) {
+		if (s->key.service == service)
+			*link = s->gauge_next;
+		else
+			link = &s->gauge_next;
+	}
 	for (i = 0; i < a->bucket_count; i++) {
-		struct series **link = &a->buckets[i], *s;
-
-		while ((s = *link)) {
+		for (link = &a->buckets[i]; (s = *link);) {
 			if (s->key.service != service) {
 				link = &s->hash_next;
 				continue;
@@ -110,80 +231,177 @@ void aggregate_forget(struct aggregate *a, const struct service *service)
 	}
 }
 
+/* --- the snapshot --- */
+
 static const char *version_name(uint8_t version)
 {
-	return version == 10 ? "1.0" : "1.1";
+	return version == 10 ? "1.0" : version == 11 ? "1.1" : NULL;
+}
+
+/* What was not read has no method; "{unread}" is that route's alone, for a path begins with '/'. */
+static bool has_method(const struct series_key *key)
+{
+	return instruments[key->instrument].attributes & METHOD &&
+	       !(key->route && !strcmp(key->route->template, "{unread}"));
 }
 
 static void describe(struct snapshot_series *out, const struct series *s)
 {
 	const struct series_key *key = &s->key;
+	unsigned int attributes = instruments[key->instrument].attributes;
 
-	out->service = key->service;
+	*out = (struct snapshot_series){
+		.instrument = key->instrument,
+		.overflow = !key->service,
+		.service = key->service,
+		.bounds = instruments[key->instrument].bounds,
+	};
+	if (out->bounds)
+		out->duration = &s->duration;
+	else
+		out->counts = &s->counts;
+	if (out->overflow)
+		return;
 	out->route = key->route ? key->route->template : NULL;
-	out->method = http_method_name(key->method);
+	out->method = has_method(key) ? http_method_name(key->method) : NULL;
+	out->address = key->address;
 	out->error_type = key->error_type      ? key->error_type
 			  : s->status_error[0] ? s->status_error
 					       : NULL;
 	out->protocol_version = version_name(key->version);
-	out->scheme = key->scheme == SCHEME_HTTPS ? "https" : "http";
+	if (attributes & SCHEME)
+		out->scheme = key->scheme == SCHEME_HTTPS ? "https" : "http";
+	if (key->slo) {
+		out->slo = key->slo->text;
+		out->slo_ratio = key->slo->ratio;
+	}
 	out->status = key->status;
 	out->port = key->port;
-	out->overflow = false;
-	out->duration = &s->duration;
-}
-
-/* The order of creation is found again through the histogram: it lies inside its series. */
-static const struct series *series_of(const struct snapshot_series *s)
-{
-	return (const struct series *)((const char *)s->duration -
-				       offsetof(struct series, duration));
 }
 
 static int compare(const void *left, const void *right)
 {
-	const struct series *a = series_of(left), *b = series_of(right);
+	const struct series *a = *(struct series *const *)left, *b = *(struct series *const *)right;
 
-	if (a->key.service != b->key.service)
-		return a->key.service->id < b->key.service->id ? -1 : 1;
-	return a->order < b->order ? -1 : 1;
+	if (a->key.instrument != b->key.instrument)
+		return a->key.instrument < b->key.instrument ? -1 : 1;
+	if (a->key.service == b->key.service)
+		return a->order < b->order ? -1 : 1;
+	if (!a->key.service || !b->key.service)
+		return a->key.service ? -1 : 1;
+	return a->key.service->id < b->key.service->id ? -1 : 1;
+}
+
+static size_t list_series(struct aggregate *a, struct series **list)
+{
+	struct series *s;
+	size_t i, n = 0;
+
+	for (i = 0; i < a->bucket_count; i++) {
+		for (s = a->buckets[i]; s; s = s->hash_next)
+			list[n++] = s;
+	}
+	for (i = 0; i < INSTRUMENT_COUNT; i++) {
+		if (a->has_overflow[i])
+			list[n++] = &a->overflow[i];
+	}
+	qsort(list, n, sizeof(*list), compare);
+	return n;
+}
+
+static int rebuild(struct aggregate *a)
+{
+	size_t capacity = a->count + INSTRUMENT_COUNT, n, i;
+	struct snapshot_series *snapshot = realloc(a->snapshot, capacity * sizeof(*snapshot));
+	struct series **list;
+
+	if (!snapshot)
+		return -ENOMEM;
+	a->snapshot = snapshot;
+	list = malloc(capacity * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	n = list_series(a, list);
+	for (i = 0; i < n; i++)
+		describe(&snapshot[i], list[i]);
+	free(list);
+	a->snapshot_count = n;
+	a->stale = false;
+	return 0;
 }
 
 const struct snapshot_series *aggregate_snapshot(struct aggregate *a, size_t *count)
 {
-	struct snapshot_series *list;
-	struct series *s;
-	size_t i, n = 0;
-
 	*count = 0;
-	if (a->stale) {
-		list = realloc(a->snapshot, (a->count + 1) * sizeof(*list));
-		if (!list)
-			return NULL;
-		a->snapshot = list;
-		for (i = 0; i < a->bucket_count; i++) {
-			for (s = a->buckets[i]; s; s = s->hash_next)
-				describe(&list[n++], s);
-		}
-		qsort(list, n, sizeof(*list), compare);
-		if (a->overflow)
-			list[n++] = (struct snapshot_series){.overflow = true,
-							     .duration = &a->overflow->duration};
-		a->snapshot_count = n;
-		a->stale = false;
-	}
+	if (a->stale && rebuild(a))
+		return NULL;
 	*count = a->snapshot_count;
 	return a->snapshot;
 }
 
-size_t aggregate_count(const struct aggregate *a)
+size_t aggregate_series_count(const struct aggregate *a)
 {
 	return a->count;
 }
 
+static uint64_t measurement_count(const struct series *s)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	switch (s->key.instrument) {
+	case INSTRUMENT_SERVER_REQUESTS:
+	case INSTRUMENT_CLIENT_REQUESTS:
+		for (i = 0; i < OUTCOME_COUNT; i++)
+			sum += s->counts.outcomes[i];
+		return sum;
+	case INSTRUMENT_CONNECT_FAILURES:
+		return s->counts.failures;
+	case INSTRUMENT_SLO:
+		return s->counts.slo.events;
+	case INSTRUMENT_ACTIVE:
+	case INSTRUMENT_OLDEST:
+		return 0;
+	default:
+		return s->duration.count;
+	}
+}
+
 uint64_t aggregate_overflow_count(const struct aggregate *a)
 {
-	return a->overflow ? a->overflow->duration.count : 0;
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < INSTRUMENT_COUNT; i++)
+		sum += a->has_overflow[i] ? measurement_count(&a->overflow[i]) : 0;
+	return sum;
+}
+
+/* --- opening and closing --- */
+
+#define KEEP(mask, field, wanted) memset(&(mask).field, (wanted) ? 0xff : 0, sizeof((mask).field))
+
+static void make_masks(struct aggregate *a)
+{
+	size_t i;
+
+	for (i = 0; i < INSTRUMENT_COUNT; i++) {
+		unsigned int has = instruments[i].attributes;
+		struct series_key mask;
+
+		KEEP(mask, service, true);
+		KEEP(mask, route, has & ROUTE);
+		KEEP(mask, address, has & ADDRESS);
+		KEEP(mask, error_type, has & ERROR_TYPE);
+		KEEP(mask, slo, has & SLO);
+		KEEP(mask, status, has & STATUS);
+		KEEP(mask, port, has & PORT);
+		KEEP(mask, method, has & METHOD);
+		KEEP(mask, version, has & STATUS);
+		KEEP(mask, scheme, has & SCHEME);
+		KEEP(mask, instrument, true);
+		memcpy(&a->masks[i], &mask, sizeof(mask));
+	}
 }
 
 int aggregate_open(struct aggregate **out, size_t max_series)
@@ -200,6 +418,7 @@ int aggregate_open(struct aggregate **out, size_t max_series)
 		free(a);
 		return -ENOMEM;
 	}
+	make_masks(a);
 	*out = a;
 	return 0;
 }
@@ -219,7 +438,6 @@ void aggregate_close(struct aggregate *a)
 		}
 	}
 	free(a->buckets);
-	free(a->overflow);
 	free(a->snapshot);
 	free(a);
 }

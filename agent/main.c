@@ -91,12 +91,13 @@ static void on_done(void *context, const struct exchange *x)
 		.method = x->method,
 		.version = x->version,
 		.scheme = SCHEME_HTTP,
+		.instrument = INSTRUMENT_SERVER_DURATION,
 	};
 
 	if (x->has_path)
 		key.route =
 			routes_place(x->service->routes, x->template, x->template_len, x->status);
-	aggregate_add(agent->aggregate, &key, x->end_ns - x->start_ns);
+	aggregate_observe(agent->aggregate, &key, x->end_ns - x->start_ns);
 }
 
 static void on_undecoded(struct agent *agent, const struct record_undecoded *record)
@@ -250,7 +251,7 @@ static void list_self(struct agent *agent)
 	self->capture = capture_stats(agent->capture);
 	self->exchange = exchanges_stats(agent->exchanges);
 	self->services = services_stats(agent->services);
-	self->series_count = aggregate_count(agent->aggregate);
+	self->series_count = aggregate_series_count(agent->aggregate);
 	self->series_overflow = aggregate_overflow_count(agent->aggregate);
 	self->lost_requests = 0;
 	capture_lost_requests(agent->capture, add_lost, agent);
@@ -279,7 +280,8 @@ static const struct snapshot *take_snapshot(void *context)
 	snapshot->host_name = agent->host.name;
 	snapshot->host_id = agent->host.id;
 	snapshot->series = aggregate_snapshot(agent->aggregate, &snapshot->series_count);
-	if (!list_services(agent) || (!snapshot->series && aggregate_count(agent->aggregate)))
+	if (!list_services(agent) ||
+	    (!snapshot->series && aggregate_series_count(agent->aggregate)))
 		return NULL;
 	list_self(agent);
 	return snapshot;

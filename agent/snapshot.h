@@ -2,8 +2,8 @@
 /* snapshot - what exporters see: every service, every series and bittern's own numbers at one
  * moment.
  *
- * Filled by aggregate (series), services and main (self-metrics). Strings, services and histograms
- * are borrowed: the snapshot is valid until the loop thread goes on. Exporters never look further
+ * Filled by aggregate (series), services and main (self-metrics). Strings, services and values are
+ * borrowed: the snapshot is valid until the loop thread goes on. Exporters never look further
  * upstream than this header and the two it includes. */
 #ifndef BITTERN_SNAPSHOT_H
 #define BITTERN_SNAPSHOT_H
@@ -15,18 +15,72 @@
 #include "histogram.h"
 #include "services.h"
 
-/* One series of http.server.request.duration. */
+/* What is measured, in the order of a snapshot. Behind each its OpenTelemetry name and what
+ * attributes its series have, besides those of the service. */
+enum instrument {
+	/* Histograms. */
+	INSTRUMENT_SERVER_DURATION, /* http.server.request.duration: method, scheme, route, status,
+				     * error type, protocol version, port */
+	INSTRUMENT_TIME_TO_FIRST_BYTE, /* bittern.http.server.time_to_first_byte: the same */
+	INSTRUMENT_QUEUE_DURATION, /* bittern.http.server.queue.duration: port */
+	INSTRUMENT_CLIENT_DURATION, /* http.client.request.duration: method, scheme, address, port,
+				     * status, error type, protocol version */
+	/* Counters by outcome. */
+	INSTRUMENT_SERVER_REQUESTS, /* bittern.http.server.requests: method, route */
+	INSTRUMENT_CLIENT_REQUESTS, /* bittern.http.client.requests: method, address, port */
+	/* A counter. */
+	INSTRUMENT_CONNECT_FAILURES, /* bittern.client.connect.failures: address, port, error type
+				      */
+	/* Two counters and an objective. */
+	INSTRUMENT_SLO, /* bittern.slo.events, .good_events, .objective: route, objective */
+	/* Gauges: those of a service without a living process are not to be shown. */
+	INSTRUMENT_ACTIVE, /* http.server.active_requests: method, scheme, route, port */
+	INSTRUMENT_OLDEST, /* bittern.http.server.oldest_request.age: route */
+	INSTRUMENT_COUNT,
+};
+
+/* How a request came to its end. */
+enum outcome {
+	OUTCOME_OK,
+	OUTCOME_ERROR,
+	OUTCOME_TIMEOUT,
+	OUTCOME_ABORTED,
+	OUTCOME_NO_RESPONSE,
+	OUTCOME_COUNT
+};
+
+/* The value of a series that is no histogram; which member is told by its instrument. */
+union snapshot_counts {
+	uint64_t outcomes[OUTCOME_COUNT]; /* INSTRUMENT_SERVER_REQUESTS, _CLIENT_REQUESTS */
+	uint64_t failures; /* INSTRUMENT_CONNECT_FAILURES */
+	struct {
+		uint64_t events, good_events;
+	} slo; /* INSTRUMENT_SLO */
+	struct {
+		uint64_t count; /* 0 in INSTRUMENT_OLDEST: there is no age to be shown */
+		uint64_t age_ns; /* INSTRUMENT_OLDEST: of the oldest of them */
+	} open; /* INSTRUMENT_ACTIVE, _OLDEST */
+};
+
+/* One series of one instrument: one set of attributes. */
 struct snapshot_series {
+	enum instrument instrument;
+	bool overflow; /* otel.metric.overflow="true", no other attribute, service NULL */
 	const struct service *service;
-	const char *route; /* NULL: the attribute is absent (CONNECT, asterisk-form, overflow) */
-	const char *method; /* http.request.method; NULL on the overflow series */
-	const char *error_type; /* NULL: absent */
+	/* NULL: the attribute is absent */
+	const char *route; /* absent: CONNECT, asterisk-form */
+	const char *method; /* http.request.method; absent: route "{unread}" */
+	const char *address; /* server.address of the peer */
+	const char *error_type;
 	const char *protocol_version; /* "1.0", "1.1" */
 	const char *scheme; /* "http", "https" */
+	const char *slo; /* "99@8s" */
+	double slo_ratio; /* 0.99 */
 	uint16_t status; /* 0: absent */
 	uint16_t port; /* 0: absent */
-	bool overflow; /* otel.metric.overflow="true", no other attribute, service NULL */
-	const struct histogram *duration;
+	const struct histogram *duration; /* of a histogram, else NULL */
+	const struct histogram_bounds *bounds; /* of a histogram, else NULL */
+	const union snapshot_counts *counts; /* of all others, else NULL */
 };
 
 enum self_metric_kind { SELF_COUNTER, SELF_GAUGE };
@@ -47,7 +101,9 @@ struct snapshot {
 	const char *version;
 	const struct service *const *services;
 	size_t service_count;
-	const struct snapshot_series *series; /* those of one service stand next to each other */
+	/* By instrument, then service, then creation; an instrument's overflow series is its last.
+	 */
+	const struct snapshot_series *series;
 	size_t series_count;
 	const struct self_metric *self;
 	size_t self_count;

@@ -165,13 +165,15 @@ static void render_durations(struct page *p, const struct snapshot *snapshot)
 	const struct histogram_bounds *bounds = &histogram_duration_bounds;
 	struct bucket_end ends[HISTOGRAM_EXPLICIT_MAX];
 
-	if (!snapshot->series_count)
+	if (!snapshot->series_count || snapshot->series->instrument != INSTRUMENT_SERVER_DURATION)
 		return;
 	bucket_ends(ends, bounds);
 	family_begin(p, &durations);
 	for (size_t i = 0; i < snapshot->series_count; i++) {
 		const struct snapshot_series *s = &snapshot->series[i];
 
+		if (s->instrument != INSTRUMENT_SERVER_DURATION)
+			break;
 		series_labels(p, s);
 		render_buckets(p, s->duration, bounds->count, ends);
 		sample_begin(p, durations.name, "_sum");

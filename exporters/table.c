@@ -127,16 +127,19 @@ static void begin_row(struct row *row, const struct snapshot_series *s)
 	histogram_init(&row->total);
 }
 
-/* The series by key, to be freed; NULL without memory. */
-static const struct snapshot_series **sorted_series(const struct snapshot *snapshot)
+/* The series by key and their number, to be freed; NULL without memory. */
+static const struct snapshot_series **sorted_series(const struct snapshot *snapshot, size_t *count)
 {
 	const struct snapshot_series **series = calloc(snapshot->series_count + 1, sizeof(*series));
 
 	if (!series)
 		return NULL;
-	for (size_t i = 0; i < snapshot->series_count; i++)
-		series[i] = &snapshot->series[i];
-	qsort(series, snapshot->series_count, sizeof(*series), compare_series);
+	*count = 0;
+	for (size_t i = 0; i < snapshot->series_count; i++) {
+		if (snapshot->series[i].instrument == INSTRUMENT_SERVER_DURATION)
+			series[(*count)++] = &snapshot->series[i];
+	}
+	qsort(series, *count, sizeof(*series), compare_series);
 	return series;
 }
 
@@ -261,15 +264,15 @@ static int allocate_generation(struct generation *g, size_t row_count, size_t se
 static int make_generation(struct generation *g, const struct snapshot *snapshot,
 			   const struct generation *past, double elapsed_s)
 {
-	const struct snapshot_series **series = sorted_series(snapshot);
+	size_t count;
+	const struct snapshot_series **series = sorted_series(snapshot, &count);
 	const struct row *past_row = past->rows;
 	int err = -ENOMEM;
 
 	if (series)
-		err = allocate_generation(g, count_rows(series, snapshot->series_count),
-					  snapshot->service_count);
+		err = allocate_generation(g, count_rows(series, count), snapshot->service_count);
 	if (!err) {
-		make_rows(g, series, snapshot->series_count);
+		make_rows(g, series, count);
 		for (size_t i = 0; i < g->row_count;)
 			i = make_group(g, i, &past_row, past->rows + past->row_count, elapsed_s);
 		add_unused_services(g, snapshot);

@@ -24,14 +24,17 @@ http       agent/http                                   < plain
 routes     agent/routes agent/route_* agent/segment     < plain
 facts      agent/process_* agent/packed_facts agent/program agent/application_files
 facts      agent/container                              < plain
-services   agent/service_* agent/services agent/systemd_unit agent/workload < plain facts routes
+addresses  agent/addresses                              < plain
+services   agent/service_* agent/services agent/systemd_unit
+services   agent/workload                               < plain facts routes addresses
 exchange   agent/exchange agent/pairing agent/stream
 exchange   agent/connection                             < plain record decode http routes
 histogram  agent/histogram
 snapshot   agent/snapshot                               < histogram services
-aggregate  agent/aggregate                              < plain http histogram services snapshot
+aggregate  agent/aggregate      < plain http routes histogram services snapshot limits
 exporters  exporters/*                                  < histogram services snapshot
 self       agent/self_metrics < plain capture exchange aggregate services snapshot
+limits     agent/limits                                 < plain
 options    agent/options                                < plain services facts routes exporters
 main       agent/main agent/check agent/host            < *
 '
@@ -42,7 +45,7 @@ findings=$(mktemp)
 trap 'rm -f "$findings"' EXIT
 report() { sed 's|^\./||' >>"$findings"; }
 
-mapfile -t files < <(find . -type d \( -name build -o -name .git -o -name node_modules \
+mapfile -t files < <(find . -name .git -prune -o -type d \( -name build -o -name node_modules \
     -o -name __pycache__ -o -name '.*_cache' -o -name LICENSES \) -prune -o -type f -print | sort)
 select_files() { printf '%s\n' "${files[@]}" | grep -E "$1"; }
 mapfile -t sources < <(select_files '\.([ch]|py|js|sh|service)$|/(Makefile|Dockerfile|run)$')
