@@ -94,6 +94,21 @@ static bool add_route(struct options *o, const char *text)
 	return !route_patterns_add(o->patterns, service, equals + 1);
 }
 
+static bool add_timeout(struct options *o, const char *text)
+{
+	return !limits_add_timeout(o->limits, text);
+}
+
+static bool add_slo(struct options *o, const char *text)
+{
+	return !limits_add_slo(o->limits, text);
+}
+
+static bool add_ignored(struct options *o, const char *text)
+{
+	return !limits_add_ignored(o->limits, text);
+}
+
 static bool read_listen(struct options *o, const char *text)
 {
 	o->listen = strcmp(text, "off") ? text : NULL;
@@ -166,6 +181,19 @@ static const struct {
 	 "Name the service that MATCH finds: port:N, unit:NAME, container:NAME or cmd:GLOB; may be "
 	 "given several times, the first that matches wins",
 	 add_match, "NAME=MATCH (port:N, unit:NAME, container:NAME, cmd:GLOB)"},
+	{"timeout", "[SERVICE[:ROUTE]=]DURATION",
+	 "How long a request may take, such as 300ms, 8s or 1m (default 8s); may be given several "
+	 "times, the most specific wins",
+	 add_timeout, "[SERVICE[:ROUTE]=]DURATION, from 1ms to 24h (300ms, 8s, shop:/report=1m)"},
+	{"slo", "[SERVICE[:ROUTE]=]PERCENT[@DURATION]",
+	 "Objective: this percentage of requests is good within DURATION (default 99 within the "
+	 "timeout); may be given several times, those of the most specific scope all apply",
+	 add_slo,
+	 "[SERVICE[:ROUTE]=]PERCENT[@DURATION], above 0 and below 100, 8 for one scope at most"},
+	{"slo-ignore", "[SERVICE:]ROUTE",
+	 "A route without objectives, in addition to /health, /healthz, /ready, /readyz, /livez "
+	 "and /metrics, unless an --slo names it; may be given several times",
+	 add_ignored, "a route such as /ping, or SERVICE:ROUTE"},
 	{"route", "[SERVICE=]PATTERN",
 	 "A route such as /orders/{id}/items or /files/{path...}; may be given several times, the "
 	 "first that matches wins",
@@ -245,7 +273,7 @@ void options_parse(struct options *options, int argc, char **argv)
 		.max_series = 10000,
 		.max_routes = 200,
 	};
-	if (route_patterns_open(&options->patterns)) {
+	if (route_patterns_open(&options->patterns) || limits_open(&options->limits)) {
 		log_error("no memory");
 		exit(1);
 	}
@@ -258,4 +286,6 @@ void options_close(struct options *options)
 	options->matches = NULL;
 	route_patterns_close(options->patterns);
 	options->patterns = NULL;
+	limits_close(options->limits);
+	options->limits = NULL;
 }

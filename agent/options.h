@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "limits.h"
 #include "process_facts.h"
 #include "routes.h"
 #include "service_name.h"
@@ -25,6 +26,7 @@ struct options {
 	struct service_match *matches;
 	size_t match_count;
 	struct route_patterns *patterns;
+	struct limits *limits;
 	size_t ring_bytes, max_series, max_routes;
 };
 

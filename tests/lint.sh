@@ -29,13 +29,13 @@ services   agent/service_* agent/services agent/systemd_unit
 services   agent/workload                               < plain facts routes addresses
 exchange   agent/exchange agent/pairing agent/stream
 exchange   agent/connection                             < plain record decode http routes
+limits     agent/limits                                 < plain routes
 histogram  agent/histogram
 snapshot   agent/snapshot                               < histogram services
 aggregate  agent/aggregate      < plain http routes histogram services snapshot limits
 exporters  exporters/*                                  < histogram services snapshot
 self       agent/self_metrics < plain capture exchange aggregate services snapshot
-limits     agent/limits                                 < plain
-options    agent/options                                < plain services facts routes exporters
+options    agent/options                        < plain services facts routes limits exporters
 main       agent/main agent/check agent/host            < *
 '
 

@@ -136,10 +136,23 @@ def test_ten_agents_in_a_row_leave_nothing(agent):
     "walk", "run check", "--no-such-option", "--listen", "--listen=here",
     "--listen=127.0.0.1:99999", "--console=yes", "--interval=0", "--interval=nan", "--runtime=ruby",
     "--runtime=", "--service=shop", "--service=shop=tcp:1", "--route=orders", "--ring-size=3000000",
-    "--ring-size=-1", "--max-series=0", "--max-routes=1e3", "--log-level=loud"])
+    "--ring-size=-1", "--max-series=0", "--max-routes=1e3", "--log-level=loud", "--timeout=0s",
+    "--timeout=-1s", "--timeout=8", "--timeout=25h", "--timeout==1s", "--timeout=shop:=1s",
+    "--timeout=/orders=1s", "--timeout=shop=", "--slo=0", "--slo=100", "--slo=99@", "--slo=99@8",
+    "--slo=shop", "--slo=/orders=99", "--slo-ignore=ping", "--slo-ignore=shop",
+    " ".join(f"--slo={n}" for n in range(90, 99))])
 def test_wrong_use_is_one_line_and_status_2(options):
     line = one_line(bittern(*options.split()), 2)
     assert options.split()[-1].partition("=")[0] in line
+
+
+def test_limits_can_be_given_by_service_and_route_many_times():
+    """The page of help comes after what is in front of it was understood."""
+    completed = bittern(
+        "--timeout=2s", "--timeout=1.5m", "--timeout=shop=300ms", "--timeout=shop:8001:/a=b=1000us",
+        "--slo=99", "--slo=99.9@300ms", "--slo=shop:{unread}=90@1h",
+        "--slo-ignore=/ping", "--slo-ignore=shop:/status", "--help")
+    assert (completed.returncode, completed.stderr) == (0, ""), completed
 
 
 @as_root
