@@ -61,7 +61,7 @@ $(B)/bittern.skel.h: $(BPF_OBJECTS)
 $(B)/tests/test_console $(B)/tests/test_console_terminal: $(B)/tests/console_world.o \
 	$(B)/tests/screen.o
 $(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tests/wire.o
-$(B)/tests/test_pairing: $(B)/tests/play.o $(B)/tests/wire.o
+$(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
 $(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"

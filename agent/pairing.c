@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pairing.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "connection.h"
@@ -138,18 +139,9 @@ static void request_end(void *context, uint64_t time_ns)
 	(void)time_ns;
 }
 
-static bool holds_request_line(const struct slice *slice)
-{
-	const char *line = (const char *)slice->data, *end = memchr(line, '\n', slice->len);
-	struct http_request_line parsed;
-
-	if (end && end > line && end[-1] == '\r')
-		end--;
-	return end && !http_request_line(&parsed, line, end - line);
-}
-
 /* Inside a body of unknown length bytes can look like a request: believe it once something was sent
- * since the last one. What is not believed may be answered all the same. */
+ * since the last one. What is not believed may be a request all the same, if the client pipelines.
+ */
 static bool request_expected(void *context, const struct slice *slice, bool in_order)
 {
 	const struct feed *feed = context;
@@ -157,7 +149,7 @@ static bool request_expected(void *context, const struct slice *slice, bool in_o
 
 	if (in_order || !x || x->first_byte_ns || slice->other_end > x->answer_position)
 		return true;
-	gap_suspected(feed->c, holds_request_line(slice) ? GAP_LIKELY : GAP_MAYBE);
+	gap_suspected(feed->c, GAP_MAYBE);
 	return false;
 }
 
@@ -313,14 +305,14 @@ static void response_end(void *context, uint64_t time_ns)
 
 /* The request that is answered from position on; NULL: none for certain. In GUESS the first of the
  * queue is being answered and is not meant; if its answer ended just before position, the next
- * one's follows. */
+ * one's follows, unless more had been sent when that one was read. */
 static struct exchange *answered_at(const struct connection *c, uint64_t position, bool in_order)
 {
 	struct exchange *x = c->first;
 
 	if (x && c->responses.state == STREAM_GUESS)
 		x = x->next;
-	if (x && in_order && x->gap == GAP_NONE)
+	if (x && in_order && x->gap == GAP_NONE && x->answer_position <= position)
 		return x;
 	while (x && (x->answer_position != position || !x->certain))
 		x = x->next;
@@ -336,8 +328,8 @@ static bool response_expected(void *context, const struct slice *slice, bool in_
 
 	if (answered_at(c, slice->begin, in_order))
 		return true;
-	if ((c->first && c->first->next) || c->request_gap != GAP_NONE ||
-	    slice->other_end > c->requests.next)
+	if ((c->first && c->first->next && c->first->next->answer_position <= slice->begin) ||
+	    c->request_gap != GAP_NONE || slice->other_end > c->requests.next)
 		c->responses.missed = true;
 	return false;
 }
@@ -363,9 +355,17 @@ static void response_lost(void *context, uint64_t position, uint64_t len)
 	feed->p->stats.gaps++;
 }
 
+/* A status line, as far as the bytes reach. */
 static bool response_begins(const uint8_t *data, size_t len)
 {
-	return !memcmp(data, "HTTP/1.", len < 7 ? len : 7);
+	static const char begin[] = "HTTP/1.1 200";
+	size_t i;
+
+	for (i = 0; i < len && i < sizeof(begin) - 1; i++) {
+		if (begin[i] != data[i] && (i < 7 || begin[i] == ' ' || !isdigit(data[i])))
+			return false;
+	}
+	return true;
 }
 
 const struct stream_owner pairing_responses = {

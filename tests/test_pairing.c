@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "exchange_bed.h"
 #include "play.h"
 #include "../agent/decode.h"
 
@@ -115,6 +116,82 @@ static void with_losses_pipelining_shifts_no_status(void **state)
 	exchanges_close(e);
 }
 
+/* --- what random cases have found --- */
+
+/* A chunk longer than what is copied of a call: its end is not seen. */
+#define LONG_CHUNK 8200
+
+static void fill_body(char *bytes, size_t len, const char *end)
+{
+	memset(bytes, 'x', len);
+	memcpy(bytes + len - strlen(end), end, strlen(end));
+}
+
+/* The second size line is behind the first 8 KB and not seen; the last call ends the body. */
+static void receive_long_upload(struct wire *w, const char *call)
+{
+	static char body[LONG_CHUNK];
+
+	fill_body(body, sizeof(body), "uvwxyz\r\n");
+	wire_receive_text(w, "POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1fe0\r\n");
+	wire_receive(w, body, sizeof(body));
+	wire_receive_text(w, call);
+	wire_receive_text(w, "abc\r\n0\r\n\r\n");
+}
+
+static void a_call_of_a_long_upload_that_looks_like_a_request_costs_nothing(void **state)
+{
+	struct bed *bed = *state;
+	struct wire *w = &bed->wire;
+
+	receive_long_upload(w, "POST /evil HTTP/1.1\r\nabcd");
+	wire_send_text(w, OK);
+	wire_receive_text(w, GET("/next"));
+	wire_send_text(w, "HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n");
+	expect(bed, "POST /upload 200; GET /next 404");
+	expect_open(bed, 0);
+}
+
+/* A response of which a size line is not seen, in three calls; then the last one's hook runs, after
+ * the next request was read. */
+static void send_long_answer(struct wire *w, const char *call, bool late)
+{
+	static char body[LONG_CHUNK];
+
+	fill_body(body, sizeof(body), "3\r\n0\r\n\r\n");
+	wire_send_text(w,
+		       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1000\r\n");
+	wire_send(w, body, sizeof(body));
+	wire_send_begin(w, strlen(call));
+	if (late)
+		wire_receive_text(w, GET("/next"));
+	wire_send_hook(w, call, strlen(call));
+}
+
+static void a_response_begins_where_its_request_was_read_or_later(void **state)
+{
+	struct bed *bed = *state;
+	struct wire *w = &bed->wire;
+
+	wire_receive_text(w, GET("/long"));
+	send_long_answer(w, "HTTP/1.1 500 no\r\n0\r\n\r\n", true);
+	wire_send_text(w, OK);
+	expect(bed, "GET /long 200; GET /next 200");
+	expect_open(bed, 0);
+}
+
+static void what_is_no_status_line_holds_no_pipelined_response_up(void **state)
+{
+	struct bed *bed = *state;
+	struct wire *w = &bed->wire;
+
+	wire_receive_text(w, GET("/long") GET("/next"));
+	send_long_answer(w, "HTTP/1.1\r\nabc\r\n0\r\n\r\n", false);
+	wire_send_text(w, "HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n");
+	expect(bed, "GET /long 200; GET /next 404");
+	expect_open(bed, 0);
+}
+
 /* --- any bytes --- */
 
 static void take_any(struct exchanges *e, const uint8_t *bytes, size_t size)
@@ -212,6 +289,9 @@ int main(void)
 		cmocka_unit_test(without_losses_exactly_the_true_exchanges_are_reported),
 		cmocka_unit_test(with_losses_no_exchange_is_wrong_and_later_ones_are_right_again),
 		cmocka_unit_test(with_losses_pipelining_shifts_no_status),
+		TEST(a_call_of_a_long_upload_that_looks_like_a_request_costs_nothing),
+		TEST(a_response_begins_where_its_request_was_read_or_later),
+		TEST(what_is_no_status_line_holds_no_pipelined_response_up),
 		cmocka_unit_test(any_records_do_no_harm),
 	};
 
