@@ -50,7 +50,8 @@ static const char *advice(int error)
 	switch (-error) {
 	case EPERM:
 	case EACCES:
-		return "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
+		return "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
+		       "CAP_DAC_READ_SEARCH";
 	case ENOMEM:
 		return "memory for BPF maps is limited: see the cgroup's limit, or use a smaller "
 		       "--ring-size";

@@ -16,12 +16,17 @@ static const struct {
 	const char *name;
 	int number;
 	const char *purpose;
+	const char *without; /* what bittern does then; NULL: it cannot run, as the verdict says */
 } capabilities[] = {
-	{"CAP_BPF", 39, "load BPF programs"},
-	{"CAP_PERFMON", 38, "attach them to the kernel's tracepoints"},
-	{"CAP_SYS_PTRACE", 19, "read exe, environ and cwd of other users' processes"},
-	{"CAP_DAC_READ_SEARCH", 2, "read their package.json"},
+	{"CAP_BPF", 39, "load BPF programs", NULL},
+	{"CAP_PERFMON", 38, "attach them to the kernel's tracepoints", NULL},
+	{"CAP_SYS_PTRACE", 19, "read exe, environ and cwd of other users' processes",
+	 "other users' services stay invisible"},
+	{"CAP_DAC_READ_SEARCH", 2, "read their package.json",
+	 "services in folders closed to this user are not named by their package.json"},
 };
+
+#define CAPABILITY_COUNT (sizeof(capabilities) / sizeof(capabilities[0]))
 
 static const char *yes(bool value)
 {
@@ -73,13 +78,12 @@ static void print_kernel(const struct kernel *kernel)
 	printf("variant                        %s\n", kernel_variant_name(kernel->variant));
 }
 
-static void print_limits(void)
+static void print_limits(uint64_t effective)
 {
-	uint64_t effective = effective_capabilities();
 	char line[64];
 	size_t i;
 
-	for (i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++)
+	for (i = 0; i < CAPABILITY_COUNT; i++)
 		printf("%-31s%-4sto %s\n", capabilities[i].name,
 		       yes(effective >> capabilities[i].number & 1), capabilities[i].purpose);
 	read_line("/proc/sys/kernel/unprivileged_bpf_disabled", line, sizeof(line));
@@ -89,6 +93,18 @@ static void print_limits(void)
 	       line[0] == '0' ? " (slow: set it to 1)" : "");
 	read_line("/sys/kernel/security/lockdown", line, sizeof(line));
 	printf("lockdown                       %s\n", line);
+}
+
+/* What a verdict of "can run" would hide. */
+static void print_warnings(uint64_t effective)
+{
+	size_t i;
+
+	for (i = 0; i < CAPABILITY_COUNT; i++) {
+		if (capabilities[i].without && !(effective >> capabilities[i].number & 1))
+			printf("warning                        without %s %s\n",
+			       capabilities[i].name, capabilities[i].without);
+	}
 }
 
 static void ignore_wanted(void *context, pid_t pid, bool wanted)
@@ -130,6 +146,7 @@ static void print_runtimes(const struct options *options)
 
 int check_run(const struct options *options)
 {
+	uint64_t effective = effective_capabilities();
 	struct kernel kernel;
 	struct capture *capture = NULL;
 	char why[256] = "";
@@ -137,8 +154,9 @@ int check_run(const struct options *options)
 
 	kernel_probe(&kernel);
 	print_kernel(&kernel);
-	print_limits();
+	print_limits(effective);
 	print_runtimes(options);
+	print_warnings(effective);
 	if (kernel.variant == KERNEL_NONE) {
 		printf("verdict                        bittern cannot run here: "
 		       "the kernel has not all hooks (it takes Linux 6.3 or later with BTF)\n");
