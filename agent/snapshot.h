@@ -65,7 +65,8 @@ union snapshot_counts {
 /* One series of one instrument: one set of attributes. */
 struct snapshot_series {
 	enum instrument instrument;
-	bool overflow; /* otel.metric.overflow="true", no other attribute, service NULL */
+	/* otel.metric.overflow="true", no other attribute but the outcome, service NULL */
+	bool overflow;
 	const struct service *service;
 	/* NULL: the attribute is absent */
 	const char *route; /* absent: CONNECT, asterisk-form */

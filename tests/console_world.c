@@ -68,7 +68,8 @@ size_t add_series(struct world *w, const struct service *service, const char *ro
 						.method = "GET",
 						.error_type = status >= 500 ? "5xx" : NULL,
 						.status = status,
-						.duration = &w->histograms[i]};
+						.duration = &w->histograms[i],
+						.bounds = &histogram_duration_bounds};
 	return i;
 }
 

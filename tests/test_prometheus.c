@@ -112,7 +112,8 @@ static void a_page_has_every_family_once_with_its_samples(void **state)
 					       .scheme = "http",
 					       .status = 503,
 					       .port = 8000,
-					       .duration = &h};
+					       .duration = &h,
+					       .bounds = &histogram_duration_bounds};
 	const struct self_metric self[] = {
 		{"bittern_agent_lost_records_total", "Records lost, by cause.", SELF_COUNTER,
 		 "cause", "ring_full", 12345678901.0},
@@ -159,8 +160,10 @@ static void absent_attributes_have_no_label(void **state)
 	struct histogram h = durations(0, NULL);
 	struct service shop = {.name = "shop"};
 	const struct service *services[] = {&shop};
-	const struct snapshot_series series = {
-		.service = &shop, .method = "CONNECT", .duration = &h};
+	const struct snapshot_series series = {.service = &shop,
+					       .method = "CONNECT",
+					       .duration = &h,
+					       .bounds = &histogram_duration_bounds};
 	const struct snapshot snapshot = {.version = "1",
 					  .services = services,
 					  .service_count = 1,
@@ -182,7 +185,8 @@ static void the_overflow_series_has_its_one_label(void **state)
 {
 	const uint64_t value_ns = 1500000000;
 	struct histogram h = durations(1, &value_ns);
-	const struct snapshot_series series = {.overflow = true, .duration = &h};
+	const struct snapshot_series series = {
+		.overflow = true, .duration = &h, .bounds = &histogram_duration_bounds};
 	const struct snapshot snapshot = {.version = "1",
 					  .series = &series,
 					  .series_count = 1,
@@ -352,7 +356,8 @@ static struct snapshot many_series(struct snapshot_series *series, char (*routes
 						     .scheme = "http",
 						     .status = 200,
 						     .port = 8000,
-						     .duration = h};
+						     .duration = h,
+						     .bounds = &histogram_duration_bounds};
 	}
 	return (struct snapshot){.version = "1",
 				 .services = services,

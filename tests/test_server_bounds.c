@@ -166,7 +166,8 @@ static void make_large(struct source *source, struct snapshot_series *series, st
 						     .scheme = "http",
 						     .status = (uint16_t)(i + 1),
 						     .port = 8000,
-						     .duration = h};
+						     .duration = h,
+						     .bounds = &histogram_duration_bounds};
 	source->snapshot.series = series;
 	source->snapshot.series_count = MANY;
 }
