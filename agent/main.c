@@ -47,6 +47,7 @@ struct agent {
 	uint64_t drained_ns, expired_ns, scanned_ns, console_ns;
 	uint64_t start_time_unix_ns;
 	struct self_inputs self;
+	uint64_t closed_routes_overflow, closed_addresses_overflow; /* of services gone for good */
 	struct self_metric self_rows[SELF_METRICS_MAX];
 	const struct service **service_list;
 	size_t service_capacity;
@@ -160,6 +161,8 @@ static void on_service_closed(void *context, const struct service *service)
 	struct agent *agent = context;
 
 	aggregate_forget(agent->aggregate, service);
+	agent->closed_routes_overflow += routes_overflow_count(service->routes);
+	agent->closed_addresses_overflow += addresses_overflow_count(service->addresses);
 }
 
 static void on_unix_socket(void *context, const struct connection_state *state)
@@ -216,7 +219,8 @@ static bool list_services(struct agent *agent)
 	struct service *service = NULL;
 	size_t count = 0;
 
-	agent->self.routes_overflow = 0;
+	agent->self.routes_overflow = agent->closed_routes_overflow;
+	agent->self.addresses_overflow = agent->closed_addresses_overflow;
 	while ((service = services_next(agent->services, service))) {
 		if (count == agent->service_capacity) {
 			size_t capacity = count ? count * 2 : 16;
@@ -230,6 +234,7 @@ static bool list_services(struct agent *agent)
 		}
 		agent->service_list[count++] = service;
 		agent->self.routes_overflow += routes_overflow_count(service->routes);
+		agent->self.addresses_overflow += addresses_overflow_count(service->addresses);
 	}
 	snapshot->services = agent->service_list;
 	snapshot->service_count = count;

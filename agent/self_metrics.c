@@ -104,6 +104,7 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 		{"services", in->services.refused_services},
 		{"series", in->series_overflow},
 		{"routes", in->routes_overflow},
+		{"addresses", in->addresses_overflow},
 	};
 	size_t i;
 
@@ -115,14 +116,14 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 	    in->services.process_count);
 	add(set, "bittern_agent_services", SELF_GAUGE, "Services known.", NULL, NULL,
 	    in->services.service_count);
-	add(set, "bittern_agent_series", SELF_GAUGE, "Series of request durations.", NULL, NULL,
+	add(set, "bittern_agent_series", SELF_GAUGE, "Series of all instruments.", NULL, NULL,
 	    in->series_count);
 	add(set, "bittern_agent_evictions_total", SELF_COUNTER,
 	    "Idle connections forgotten for want of room.", NULL, NULL,
 	    in->exchange.connections_evicted);
 	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		add(set, "bittern_agent_refusals_total", SELF_COUNTER,
-		    "Requests or processes that found a table at its bound.", "table",
+		    "Requests, processes or measurements that found a table at its bound.", "table",
 		    refused[i].table, refused[i].refused);
 	add(set, "bittern_agent_unreadable_processes_total", SELF_COUNTER,
 	    "Processes gone, or not to be read, before their runtime was known.", NULL, NULL,

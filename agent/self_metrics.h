@@ -22,7 +22,8 @@ struct self_inputs {
 	uint64_t lost_requests; /* whose record found the ring full */
 	size_t ring_peak_bytes; /* largest fill at a drain since the last snapshot */
 	size_t series_count;
-	uint64_t series_overflow, routes_overflow;
+	/* Measurements, requests and outgoing requests that found no place. */
+	uint64_t series_overflow, routes_overflow, addresses_overflow;
 	uint64_t scrapes;
 	double last_scrape_seconds;
 };

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../agent/self_metrics.h"
+
+/* The value of the only row with this name and label value (NULL: without label). */
+static double value_of(const struct self_metric *rows, size_t count, const char *name,
+		       const char *label_value)
+{
+	const struct self_metric *found = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(rows[i].name, name) != 0)
+			continue;
+		if (label_value ? !rows[i].label || strcmp(rows[i].label_value, label_value) != 0
+				: rows[i].label != NULL)
+			continue;
+		assert_null(found);
+		found = &rows[i];
+	}
+	if (!found)
+		fail_msg("no %s %s", name, label_value ? label_value : "");
+	return found ? found->value : 0;
+}
+
+static void each_input_has_its_row(void **state)
+{
+	struct self_metric rows[SELF_METRICS_MAX];
+	struct self_inputs in = {
+		.services = {.refused_processes = 1, .refused_services = 2},
+		.series_count = 3,
+		.series_overflow = 4,
+		.routes_overflow = 5,
+		.addresses_overflow = 6,
+		.records = {[RECORD_IO] = 7, [RECORD_EXIT] = 8},
+		.bad_records = 9,
+		.lost_requests = 10,
+		.scrapes = 11,
+		.last_scrape_seconds = 0.5,
+	};
+	size_t count = self_metrics(rows, &in);
+	const char *refusals = "bittern_agent_refusals_total";
+	const char *records = "bittern_agent_records_total";
+
+	(void)state;
+	assert_true(value_of(rows, count, refusals, "processes") == 1);
+	assert_true(value_of(rows, count, refusals, "services") == 2);
+	assert_true(value_of(rows, count, "bittern_agent_series", NULL) == 3);
+	assert_true(value_of(rows, count, refusals, "series") == 4);
+	assert_true(value_of(rows, count, refusals, "routes") == 5);
+	assert_true(value_of(rows, count, refusals, "addresses") == 6);
+	assert_true(value_of(rows, count, records, "io") == 7);
+	assert_true(value_of(rows, count, records, "exit") == 8);
+	assert_true(value_of(rows, count, "bittern_agent_losses_total", "bad_record") == 9);
+	assert_true(value_of(rows, count, "bittern_agent_lost_requests_total", NULL) == 10);
+	assert_true(value_of(rows, count, "bittern_agent_scrapes_total", NULL) == 11);
+	assert_true(value_of(rows, count, "bittern_agent_last_scrape_seconds", NULL) == 0.5);
+	assert_true(value_of(rows, count, "bittern_agent_resident_memory_bytes", NULL) > 1e5);
+}
+
+/* Past SELF_METRICS_MAX rows would be left out without a word. */
+static void all_rows_find_room_and_those_of_one_name_stand_together(void **state)
+{
+	struct self_metric rows[SELF_METRICS_MAX];
+	struct self_inputs in = {};
+	size_t count = self_metrics(rows, &in);
+
+	(void)state;
+	assert_true(count < SELF_METRICS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(rows[i].name);
+
+		assert_memory_equal(rows[i].name, "bittern_agent_", 14);
+		assert_int_equal(rows[i].kind == SELF_COUNTER,
+				 len > 6 && !strcmp(rows[i].name + len - 6, "_total"));
+		assert_true(rows[i].help && *rows[i].help);
+		for (size_t j = i + 2; j < count; j++) {
+			if (!strcmp(rows[i].name, rows[j].name))
+				assert_string_equal(rows[j - 1].name, rows[j].name);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_input_has_its_row),
+		cmocka_unit_test(all_rows_find_room_and_those_of_one_name_stand_together),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
