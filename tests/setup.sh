@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, promtool.
+# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, Prometheus.
 # All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/,
-# node/bin/node, bin/promtool. Instant, and without network, when everything is in place.
+# node/bin/node, bin/prometheus, bin/promtool. Each part is installed when it is missing or when
+# what it is made from has changed: instant, and without network, when everything is in place.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${BITTERN_CACHE:-$HOME/.cache/bittern}
-stamp=$cache/e2e.stamp
 node_min=20 # fastify's; Debian 12 has 18
 node_npm=22 # installed from npm's `node` package when there is none so new
 
@@ -15,13 +15,22 @@ say() { echo "tests/setup.sh: $*"; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-requirements_hash() {
+python_hash() {
     {
-        cat "$here/setup.sh" "$here/e2e/requirements.txt" "$here/e2e/package-lock.json"
+        cat "$here/e2e/requirements.txt"
         python3 -c 'import sys; print(sys.version, sys.executable)' 2>&1
-        command -v node && node --version
-    } | sha256sum | cut -d' ' -f1
+    } | sha256sum
 }
+
+node_hash() {
+    {
+        cat "$here/e2e/package-lock.json"
+        echo "$node_min $node_npm $(command -v node) $(node --version 2>&1)"
+    } | sha256sum
+}
+
+# in_place FOLDER HASH - whether it was installed, up to the end, from what has this hash
+in_place() { [ "$(cat "$cache/$1/installed" 2>/dev/null)" = "$2" ]; }
 
 debian_missing() {
     command -v wrk >/dev/null || echo wrk
@@ -43,15 +52,21 @@ install_debian() {
 }
 
 install_python() {
+    local hash
+    hash=$(python_hash)
+    ! in_place venv "$hash" || return 0
     rm -rf "$cache/venv"
     python3 -m venv "$cache/venv"
     "$cache/venv/bin/pip" install -q --disable-pip-version-check --only-binary :all: \
         -r "$here/e2e/requirements.txt"
+    echo "$hash" >"$cache/venv/installed"
     did+=("Python packages")
 }
 
 install_node() {
-    local major
+    local hash major
+    hash=$(node_hash)
+    ! in_place node "$hash" || return 0
     rm -rf "$cache/node"
     mkdir -p "$cache/node/bin"
     cp "$here/e2e/package.json" "$here/e2e/package-lock.json" "$cache/node"
@@ -66,21 +81,24 @@ install_node() {
         ln -s "$(readlink -f "$cache/node/runtime/node_modules/.bin/node")" "$cache/node/bin/node"
         did+=("node $node_npm")
     fi
+    echo "$hash" >"$cache/node/installed"
 }
 
-# Of Debian's package prometheus only this: installing it would start a daemon.
-install_promtool() {
+# From Debian's package prometheus only the two programs: installing it would start a daemon.
+install_prometheus() {
     local folder
-    [ ! -x "$cache/bin/promtool" ] && ! command -v promtool >/dev/null || return 0
+    [ ! -x "$cache/bin/prometheus" ] || [ ! -x "$cache/bin/promtool" ] || return 0
+    ! { command -v prometheus && command -v promtool; } >/dev/null || return 0
     apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update -qq
     folder=$(mktemp -d)
     if (cd "$folder" && apt-get download -qq prometheus); then
-        dpkg --fsys-tarfile "$folder"/prometheus_*.deb | tar -x -C "$folder" ./usr/bin/promtool
+        dpkg --fsys-tarfile "$folder"/prometheus_*.deb |
+            tar -x -C "$folder" ./usr/bin/prometheus ./usr/bin/promtool
         mkdir -p "$cache/bin"
-        mv "$folder/usr/bin/promtool" "$cache/bin/promtool"
-        did+=("promtool")
+        mv "$folder/usr/bin/prometheus" "$folder/usr/bin/promtool" "$cache/bin"
+        did+=("Prometheus")
     else
-        echo "no promtool: its test will be skipped" >&2
+        echo "no Prometheus: its tests will be skipped" >&2
     fi
     rm -rf "$folder"
 }
@@ -88,16 +106,14 @@ install_promtool() {
 mkdir -p "$cache"
 exec 9>"$cache/e2e.lock"
 flock 9
-if [ -z "$(debian_missing)" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(requirements_hash)" ]; then
-    say "everything in place in $cache"
-    exit
-fi
 did=()
-rm -f "$stamp"
 install_debian >&2
-install_promtool >&2
+install_prometheus >&2
 install_python
 install_node
-requirements_hash >"$stamp"
-printf -v list ', %s' "${did[@]}"
-say "installed ${list:2} in $cache"
+if [ ${#did[@]} = 0 ]; then
+    say "everything in place in $cache"
+else
+    printf -v list ', %s' "${did[@]}"
+    say "installed ${list:2} in $cache"
+fi
