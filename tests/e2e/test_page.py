@@ -2,7 +2,6 @@
 """The page of /metrics, as those who read it see it: promtool, and the official Python parser."""
 
 import collections
-import shutil
 import subprocess
 import urllib.request
 
@@ -10,10 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import load
-from frameworks import CACHE
 from load import Request
-
-PROMTOOL = shutil.which("promtool", path=f"{CACHE}/bin:/usr/bin:/usr/local/bin")
+from promql import PROMTOOL
 
 LABELS = [Request("GET", target) for target in (
     '/"quoted"', "/back\\slash", "/%0a", "/caf\xe9", "/{braces}", "/a,b=c", "/" + "long" * 500,
