@@ -58,8 +58,7 @@ $(B)/bittern.skel.h: $(BPF_OBJECTS)
 	$(Q)$(BPFTOOL) gen object $(B)/bittern.bpf.o $^
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bittern.bpf.o name bittern > $@.tmp && mv $@.tmp $@
 
-$(B)/tests/test_console $(B)/tests/test_console_terminal: $(B)/tests/console_world.o \
-	$(B)/tests/screen.o
+$(filter $(B)/tests/test_console%,$(TESTS)): $(B)/tests/console_world.o $(B)/tests/screen.o
 $(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tests/wire.o
 $(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
 $(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o

@@ -116,6 +116,16 @@ void cells_rate(char out[static CELLS_NUMBER_MAX], double per_second)
 	put_number(out, per_second, formats);
 }
 
+void cells_count(char out[static CELLS_NUMBER_MAX], uint64_t count)
+{
+	static const struct number_format formats[] = {{9999.5, 1, 0, ""},
+						       {999500, 1e-3, 0, "k"},
+						       {9.95e6, 1e-6, 1, "M"},
+						       {INFINITY, 1e-6, 0, "M"}};
+
+	put_number(out, (double)count, formats);
+}
+
 void cells_share(char out[static CELLS_NUMBER_MAX], uint64_t part, uint64_t whole)
 {
 	static const struct number_format formats[] = {{9.95, 1, 1, "%"}, {INFINITY, 1, 0, "%"}};

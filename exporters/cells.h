@@ -23,6 +23,8 @@ int cells_width(const char *string);
 void cells_duration(char out[static CELLS_NUMBER_MAX], double seconds);
 /* "0.02", "1.5", "120" */
 void cells_rate(char out[static CELLS_NUMBER_MAX], double per_second);
+/* "9999", "10k", "1.2M" */
+void cells_count(char out[static CELLS_NUMBER_MAX], uint64_t count);
 /* part of whole: "0%", "<0.1%", "2.5%", "33%", ">99%"; "100%" is all of it. "-" when whole is 0. */
 void cells_share(char out[static CELLS_NUMBER_MAX], uint64_t part, uint64_t whole);
 

@@ -18,7 +18,21 @@ static const char *const styles[STYLE_COUNT] = {"", "\033[1m", "\033[2m", "\033[
 static const char *const styles_no_color[STYLE_COUNT] = {"", "\033[1m", "\033[2m", "\033[7m",
 							 "\033[1m"};
 
-enum column_id { SERVICE, METHOD, ROUTE, RATE, ERRORS, P50, P95, P99, COLUMN_COUNT };
+enum column_id {
+	SERVICE,
+	METHOD,
+	ROUTE,
+	RATE,
+	ERRORS,
+	P50,
+	P95,
+	P99,
+	OPEN,
+	OLDEST,
+	TIMEOUTS,
+	QUEUE,
+	COLUMN_COUNT
+};
 
 /* Width 0: the column shares what the others leave. */
 static const struct column {
@@ -28,24 +42,31 @@ static const struct column {
 	enum cells_align align;
 } columns[COLUMN_COUNT] = {
 	[SERVICE] = {"SERVICE", 0, 20, CELLS_LEFT}, [METHOD] = {"METHOD", 7, 7, CELLS_LEFT},
-	[ROUTE] = {"ROUTE", 0, 32, CELLS_LEFT},     [RATE] = {"REQ/S", 7, 9, CELLS_RIGHT},
+	[ROUTE] = {"ROUTE", 0, 32, CELLS_LEFT},     [RATE] = {"REQ/S", 6, 9, CELLS_RIGHT},
 	[ERRORS] = {"ERR%", 5, 6, CELLS_RIGHT},     [P50] = {"P50", 6, 8, CELLS_RIGHT},
 	[P95] = {"P95", 6, 8, CELLS_RIGHT},         [P99] = {"P99", 6, 8, CELLS_RIGHT},
+	[OPEN] = {"OPEN", 4, 6, CELLS_RIGHT},       [OLDEST] = {"OLDEST", 6, 8, CELLS_RIGHT},
+	[TIMEOUTS] = {"T/O", 4, 6, CELLS_RIGHT},    [QUEUE] = {"QUEUE", 6, 8, CELLS_RIGHT},
 };
 
-/* Left out first to last, until names have NAMES_MIN columns. */
-static const enum column_id droppable[] = {P50, P99, METHOD, P95, ERRORS};
-#define NAMES_MIN 24
+/* Left out first to last, until names have NAMES_MIN columns: whether something is stuck stays. */
+static const enum column_id droppable[] = {P50,      P99,  QUEUE,  METHOD, P95,
+					   TIMEOUTS, OPEN, ERRORS, OLDEST};
+#define NAMES_MIN 22
 #define SERVICE_MAX 24
+
+/* From this age on the oldest request is worth a place in the first line. */
+#define OLD_S 1.0
 
 static const struct order_name {
 	char key;
 	enum table_order order;
 	const char *name;
-} orders[] = {{'r', TABLE_BY_RATE, "rate"},
-	      {'e', TABLE_BY_ERRORS, "errors"},
-	      {'d', TABLE_BY_DURATION, "duration"},
-	      {'n', TABLE_BY_NAME, "name"}};
+} orders[] = {{'r', TABLE_BY_RATE, "rate"},         {'e', TABLE_BY_ERRORS, "errors"},
+	      {'d', TABLE_BY_DURATION, "duration"}, {'o', TABLE_BY_OPEN, "open"},
+	      {'a', TABLE_BY_OLDEST, "age"},        {'t', TABLE_BY_TIMEOUTS, "timeouts"},
+	      {'w', TABLE_BY_QUEUE, "wait"},        {'n', TABLE_BY_NAME, "name"}};
+#define ORDER_COUNT (sizeof(orders) / sizeof(orders[0]))
 
 struct console {
 	struct table *table;
@@ -64,16 +85,19 @@ struct console {
 /* Numbers of a line as text; "" where a line has none. */
 struct fields {
 	const char *text[COLUMN_COUNT];
-	char route[32], rate[CELLS_NUMBER_MAX], errors[CELLS_NUMBER_MAX];
+	char rate[CELLS_NUMBER_MAX], errors[CELLS_NUMBER_MAX];
 	char p50[CELLS_NUMBER_MAX], p95[CELLS_NUMBER_MAX], p99[CELLS_NUMBER_MAX];
+	char open[CELLS_NUMBER_MAX], oldest[CELLS_NUMBER_MAX], timeouts[CELLS_NUMBER_MAX];
+	char queue[CELLS_NUMBER_MAX];
 };
 
 static void fill_fields(struct fields *f, const struct table_line *line)
 {
-	const struct table_numbers *n = &line->interval;
+	const struct row_numbers *n = &line->numbers;
 
 	*f = (struct fields){.text = {line->service, line->method, line->route, f->rate, f->errors,
-				      f->p50, f->p95, f->p99}};
+				      f->p50, f->p95, f->p99, f->open, f->oldest, f->timeouts,
+				      f->queue}};
 	if (line->kind == TABLE_SUBTOTAL)
 		f->text[ROUTE] = "(all)";
 	if (line->kind == TABLE_UNUSED) {
@@ -85,6 +109,10 @@ static void fill_fields(struct fields *f, const struct table_line *line)
 	cells_duration(f->p50, n->p50_s);
 	cells_duration(f->p95, n->p95_s);
 	cells_duration(f->p99, n->p99_s);
+	cells_count(f->open, n->open_count);
+	cells_duration(f->oldest, n->oldest_s);
+	cells_count(f->timeouts, n->timeout_count);
+	cells_duration(f->queue, line->queue_p99_s);
 }
 
 static void format_time(char out[static 16], uint64_t time_unix_ns)
@@ -108,6 +136,11 @@ static void add_plain(struct console *c, const char *time, const char *const tex
 		cells_add(c->frame, text[i], width > needed ? width : needed, columns[i].align);
 	}
 	text_string(c->frame, "\n");
+}
+
+static bool has_news(const struct row_numbers *n)
+{
+	return n->count || n->open_count || n->timeouts_gained;
 }
 
 static void print_interval(struct console *c)
@@ -137,7 +170,7 @@ static void print_interval(struct console *c)
 		struct table_line line = table_line(c->table, i);
 		struct fields fields;
 
-		if (line.kind != TABLE_ROUTE || !line.interval.count)
+		if (line.kind != TABLE_ROUTE || !has_news(&line.numbers))
 			continue;
 		fill_fields(&fields, &line);
 		add_plain(c, time, fields.text);
@@ -208,8 +241,10 @@ static void draw_cell(struct console *c, int *left, const char *string, int widt
 	*left -= width;
 }
 
+/* alarms: of each column, whether it is to stand out. */
 static void draw_fields(struct console *c, const struct layout *l, int row,
-			const char *const text[COLUMN_COUNT], enum style style, enum style errors)
+			const char *const text[COLUMN_COUNT], enum style style,
+			const bool alarms[COLUMN_COUNT])
 {
 	int left = l->width;
 
@@ -220,7 +255,7 @@ static void draw_fields(struct console *c, const struct layout *l, int row,
 		if (i)
 			draw_cell(c, &left, " ", 1, CELLS_LEFT, style);
 		draw_cell(c, &left, text[i], l->widths[i], columns[i].align,
-			  i == ERRORS ? errors : style);
+			  alarms[i] ? STYLE_ALARM : style);
 	}
 }
 
@@ -235,51 +270,82 @@ static void draw_message(struct console *c, const struct layout *l, int row, con
 
 static const char *order_name(enum table_order order)
 {
-	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+	for (size_t i = 0; i < ORDER_COUNT; i++)
 		if (orders[i].order == order)
 			return orders[i].name;
 	return "";
 }
 
+#define OLDEST_MAX (ROUTES_TEMPLATE_MAX + 128 + 48) /* with a service's name */
+
+/* Which route is to blame if something is stuck; "" when nothing is. */
+static void find_oldest(const struct console *c, char out[static OLDEST_MAX])
+{
+	struct table_line line;
+	char age[CELLS_NUMBER_MAX];
+
+	out[0] = '\0';
+	if (!table_oldest(c->table, &line) || line.numbers.oldest_s < OLD_S)
+		return;
+	cells_duration(age, line.numbers.oldest_s);
+	snprintf(out, OLDEST_MAX, "oldest %s: %s %s  ", age, line.service, line.route);
+}
+
 static void draw_head(struct console *c, const struct layout *l)
 {
+	static const bool no_alarms[COLUMN_COUNT];
 	size_t services = table_service_count(c->table);
-	char line[160], time[16] = "", rate[CELLS_NUMBER_MAX];
+	char line[160 + OLDEST_MAX], oldest[OLDEST_MAX], time[16] = "", rate[CELLS_NUMBER_MAX];
 	const char *titles[COLUMN_COUNT];
 
 	if (c->time_unix_ns)
 		format_time(time, c->time_unix_ns);
 	cells_rate(rate, table_per_second(c->table));
-	snprintf(line, sizeof(line), "bittern %s  %s  %s req/s  %zu service%s  by %s", c->version,
-		 time, rate, services, services == 1 ? "" : "s", order_name(c->order));
+	find_oldest(c, oldest);
+	snprintf(line, sizeof(line), "bittern %s  %s  %s req/s  %s%zu service%s  by %s", c->version,
+		 time, rate, oldest, services, services == 1 ? "" : "s", order_name(c->order));
 	draw_message(c, l, 1, line, STYLE_BOLD);
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
 		titles[i] = columns[i].title;
 	if (l->height > 1)
-		draw_fields(c, l, 2, titles, STYLE_REVERSE, STYLE_REVERSE);
+		draw_fields(c, l, 2, titles, STYLE_REVERSE, no_alarms);
 }
 
 static void draw_line(struct console *c, const struct layout *l, int row, size_t i)
 {
 	struct table_line line = table_line(c->table, i);
+	bool alarms[COLUMN_COUNT] = {[ERRORS] = line.numbers.error_count > 0,
+				     [TIMEOUTS] = line.numbers.timeouts_gained > 0};
 	enum style style = STYLE_PLAIN;
 	struct fields fields;
 
 	fill_fields(&fields, &line);
+	if (line.kind == TABLE_ROUTE && !line.alone)
+		fields.text[QUEUE] = ""; /* the service's: its subtotal has it */
 	if (line.kind == TABLE_SUBTOTAL)
 		style = STYLE_BOLD;
-	else if (!line.interval.count)
+	else if (!line.numbers.count && !line.numbers.open_count)
 		style = STYLE_DIM;
-	draw_fields(c, l, row, fields.text, style, line.interval.error_count ? STYLE_ALARM : style);
+	draw_fields(c, l, row, fields.text, style, alarms);
 }
 
 static void draw_foot(struct console *c, const struct layout *l, size_t shown)
 {
-	char line[160];
+	char line[200];
+	int len;
 
-	snprintf(line, sizeof(line),
-		 "q quit  sort: r rate e errors d duration n name  scroll: j k  %zu-%zu of %zu",
-		 shown ? c->scroll + 1 : 0, c->scroll + shown, table_line_count(c->table));
+	/* With the names of the orders, if the line is long enough. */
+	for (bool names = true;; names = false) {
+		len = snprintf(line, sizeof(line), "q quit  j k scroll  sort:");
+		for (size_t i = 0; i < ORDER_COUNT; i++)
+			len += snprintf(line + len, sizeof(line) - (size_t)len,
+					names ? " %c %s" : " %c", orders[i].key, orders[i].name);
+		len += snprintf(line + len, sizeof(line) - (size_t)len, "  %zu-%zu of %zu",
+				shown ? c->scroll + 1 : 0, c->scroll + shown,
+				table_line_count(c->table));
+		if (!names || len <= l->width)
+			break;
+	}
 	draw_message(c, l, l->height, line, STYLE_DIM);
 }
 
@@ -363,7 +429,7 @@ static void take_key(struct console *c, const char *key)
 		if (strcmp(scroll_keys[i].keys, key) == 0)
 			scroll_by(c, scroll_keys[i].lines +
 					     scroll_keys[i].pages * (long)c->page_lines);
-	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+	for (size_t i = 0; i < ORDER_COUNT; i++) {
 		if (orders[i].key != key[0] || key[1])
 			continue;
 		c->order = orders[i].order;

@@ -7,29 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "interval.h"
-
-#define OVERFLOW_ID UINT32_MAX /* no service has so many before it */
-#define OVERFLOW_SERVICE "(others)"
-#define OVERFLOW_ROUTE "{overflow}"
-
-/* What makes a row, and what is remembered of it. */
-struct row {
-	uint32_t service_id;
-	char service[sizeof(((struct service *)0)->name)];
-	char route[ROUTES_TEMPLATE_MAX];
-	char method[16];
-	struct table_numbers interval;
-	struct histogram total; /* of all statuses, since the series began */
-	uint64_t error_total;
-};
-
-/* A service: rows first to first + count - 1, of both table.rows and table.sorted. */
+/* A service: rows first to first + count - 1, of both rows.items and sorted. */
 struct group {
 	uint32_t service_id;
 	char service[sizeof(((struct service *)0)->name)];
 	size_t first, count;
-	struct table_numbers interval;
+	struct row_numbers numbers;
+	double queue_p99_s;
 };
 
 /* A line of the picture: a group's subtotal, its place for "no requests", or a row. */
@@ -41,9 +25,8 @@ struct place {
 
 /* One update's worth; replaced as a whole, so that a failed update leaves the last one. */
 struct generation {
-	struct row *rows; /* by service_id, route, method: the next generation finds its past by
-			     merging */
-	size_t row_count;
+	struct rows rows; /* by key: the next generation finds its past by merging */
+	const struct row *oldest; /* NULL: nothing is open */
 	const struct row **sorted; /* the same within each group, in the order shown */
 	struct group *groups;
 	size_t group_count;
@@ -59,145 +42,74 @@ struct table {
 	enum table_order order;
 };
 
-static uint32_t series_id(const struct snapshot_series *s)
-{
-	return s->service ? s->service->id : OVERFLOW_ID;
-}
-
-static const char *series_route(const struct snapshot_series *s)
-{
-	if (s->overflow)
-		return OVERFLOW_ROUTE;
-	return s->route ? s->route : "-";
-}
-
-static const char *series_method(const struct snapshot_series *s)
-{
-	return s->method ? s->method : "-";
-}
-
 static int compare_ids(uint32_t a, uint32_t b)
 {
 	return (a > b) - (a < b);
 }
 
-static int compare_series(const void *a, const void *b)
+/* The same row at the last update, NULL: it is new. Rows are asked for in order. */
+static const struct row *find_past(const struct row **past, const struct row *past_end,
+				   const struct row *row)
 {
-	const struct snapshot_series *x = *(const struct snapshot_series *const *)a;
-	const struct snapshot_series *y = *(const struct snapshot_series *const *)b;
-	int order = compare_ids(series_id(x), series_id(y));
+	int order = 1;
 
-	if (!order)
-		order = strcmp(series_route(x), series_route(y));
-	return order ? order : strcmp(series_method(x), series_method(y));
+	while (*past < past_end && (order = rows_compare(*past, row)) < 0)
+		(*past)++;
+	return order == 0 ? *past : NULL;
 }
 
-static int compare_keys(const struct row *a, const struct row *b)
+static bool is_older(double age_s, double than_s)
 {
-	int order = compare_ids(a->service_id, b->service_id);
-
-	if (!order)
-		order = strcmp(a->route, b->route);
-	return order ? order : strcmp(a->method, b->method);
+	return !isnan(age_s) && (isnan(than_s) || age_s > than_s);
 }
 
-static void copy_string(char *to, size_t size, const char *from)
+static void add_numbers(struct row_numbers *sum, const struct row_numbers *n)
 {
-	snprintf(to, size, "%s", from);
+	sum->error_count += n->error_count;
+	sum->timeouts_gained += n->timeouts_gained;
+	sum->timeout_count += n->timeout_count;
+	sum->open_count += n->open_count;
+	if (is_older(n->oldest_s, sum->oldest_s))
+		sum->oldest_s = n->oldest_s;
 }
 
-static void set_numbers(struct table_numbers *n, const struct histogram *gained,
-			uint64_t error_count, double elapsed_s)
+static void begin_group(struct group *group, uint32_t service_id, const char *service)
 {
-	n->count = gained->count;
-	n->error_count = error_count;
-	n->per_second = elapsed_s > 0 ? (double)gained->count / elapsed_s : 0;
-	n->p50_s = histogram_quantile_s(gained, 0.5);
-	n->p95_s = histogram_quantile_s(gained, 0.95);
-	n->p99_s = histogram_quantile_s(gained, 0.99);
+	group->service_id = service_id;
+	snprintf(group->service, sizeof(group->service), "%s", service);
+	group->numbers.oldest_s = NAN;
+	group->queue_p99_s = NAN;
 }
 
-static void begin_row(struct row *row, const struct snapshot_series *s)
-{
-	row->service_id = series_id(s);
-	copy_string(row->service, sizeof(row->service),
-		    s->service ? s->service->name : OVERFLOW_SERVICE);
-	copy_string(row->route, sizeof(row->route), series_route(s));
-	copy_string(row->method, sizeof(row->method), series_method(s));
-	histogram_init(&row->total);
-}
-
-/* The series by key and their number, to be freed; NULL without memory. */
-static const struct snapshot_series **sorted_series(const struct snapshot *snapshot, size_t *count)
-{
-	const struct snapshot_series **series = calloc(snapshot->series_count + 1, sizeof(*series));
-
-	if (!series)
-		return NULL;
-	*count = 0;
-	for (size_t i = 0; i < snapshot->series_count; i++) {
-		if (snapshot->series[i].instrument == INSTRUMENT_SERVER_DURATION)
-			series[(*count)++] = &snapshot->series[i];
-	}
-	qsort(series, *count, sizeof(*series), compare_series);
-	return series;
-}
-
-static void make_rows(struct generation *g, const struct snapshot_series **series, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct row *row;
-
-		if (!i || compare_series(&series[i - 1], &series[i]) != 0)
-			begin_row(&g->rows[g->row_count++], series[i]);
-		row = &g->rows[g->row_count - 1];
-		histogram_merge(&row->total, series[i]->duration);
-		if (series[i]->error_type)
-			row->error_total += series[i]->duration->count;
-	}
-}
-
-/* What row gained since past, the same row at the last update (NULL: it is new). */
-static void make_interval(struct row *row, const struct row *past, double elapsed_s,
-			  struct histogram *gained)
-{
-	uint64_t error_count = row->error_total;
-
-	*gained = row->total;
-	if (past) {
-		interval_between(gained, &past->total, &row->total);
-		if (error_count >= past->error_total)
-			error_count -= past->error_total;
-	}
-	set_numbers(&row->interval, gained, error_count, elapsed_s);
-}
-
+/* Gives the first row behind the group's. */
 static size_t make_group(struct generation *g, size_t first, const struct row **past,
 			 const struct row *past_end, double elapsed_s)
 {
 	struct group *group = &g->groups[g->group_count++];
+	struct row *rows = g->rows.items;
 	struct histogram gained, sum;
-	uint64_t error_count = 0;
 	size_t i = first;
 
-	group->service_id = g->rows[first].service_id;
-	memcpy(group->service, g->rows[first].service, sizeof(group->service));
-	group->first = first;
+	begin_group(group, rows[first].service_id, rows[first].service);
+	if (rows[i].is_queue) {
+		rows_interval(&rows[i], find_past(past, past_end, &rows[i]), elapsed_s, &gained);
+		group->queue_p99_s = rows[i++].numbers.p99_s;
+	}
+	group->first = i;
 	histogram_init(&sum);
-	for (; i < g->row_count && g->rows[i].service_id == group->service_id; i++) {
-		struct row *row = &g->rows[i];
-		int order = 1;
+	for (; i < g->rows.count && rows[i].service_id == group->service_id; i++) {
+		struct row *row = &rows[i];
 
-		while (*past < past_end && (order = compare_keys(*past, row)) < 0)
-			(*past)++;
-		make_interval(row, order == 0 ? *past : NULL, elapsed_s, &gained);
+		rows_interval(row, find_past(past, past_end, row), elapsed_s, &gained);
 		histogram_merge(&sum, &gained);
-		error_count += row->interval.error_count;
+		add_numbers(&group->numbers, &row->numbers);
+		if (is_older(row->numbers.oldest_s, g->oldest ? g->oldest->numbers.oldest_s : NAN))
+			g->oldest = row;
 		g->sorted[i] = row;
 	}
-	group->count = i - first;
-	set_numbers(&group->interval, &sum, error_count, elapsed_s);
-	g->per_second += group->interval.per_second;
+	group->count = i - group->first;
+	rows_set_durations(&group->numbers, &sum, elapsed_s);
+	g->per_second += group->numbers.per_second;
 	return i;
 }
 
@@ -226,60 +138,50 @@ static void add_unused_services(struct generation *g, const struct snapshot *sna
 		if (!has_group(g, used, service->id)) {
 			struct group *group = &g->groups[g->group_count++];
 
-			group->service_id = service->id;
-			copy_string(group->service, sizeof(group->service), service->name);
+			begin_group(group, service->id, service->name);
 		}
 	}
 }
 
 static void free_generation(struct generation *g)
 {
-	free(g->rows);
+	rows_free(&g->rows);
 	free(g->sorted);
 	free(g->groups);
 	free(g->places);
 	*g = (struct generation){};
 }
 
-static size_t count_rows(const struct snapshot_series **series, size_t count)
+static int allocate_generation(struct generation *g, size_t service_count)
 {
-	size_t rows = 0;
+	size_t row_count = g->rows.count, group_count = row_count + service_count; /* at most */
 
-	for (size_t i = 0; i < count; i++)
-		rows += !i || compare_series(&series[i - 1], &series[i]) != 0;
-	return rows;
-}
-
-static int allocate_generation(struct generation *g, size_t row_count, size_t service_count)
-{
-	size_t group_count = row_count + service_count; /* at most */
-
-	g->rows = calloc(row_count + 1, sizeof(*g->rows));
 	g->sorted = calloc(row_count + 1, sizeof(const struct row *));
 	g->groups = calloc(group_count + 1, sizeof(*g->groups));
 	g->places = calloc(row_count + group_count + 1, sizeof(*g->places));
-	return g->rows && g->sorted && g->groups && g->places ? 0 : -ENOMEM;
+	return g->sorted && g->groups && g->places ? 0 : -ENOMEM;
 }
 
 static int make_generation(struct generation *g, const struct snapshot *snapshot,
 			   const struct generation *past, double elapsed_s)
 {
-	size_t count;
-	const struct snapshot_series **series = sorted_series(snapshot, &count);
-	const struct row *past_row = past->rows;
-	int err = -ENOMEM;
+	const struct row *past_row = past->rows.items, *past_end = past_row + past->rows.count;
+	int err = rows_make(&g->rows, snapshot);
 
-	if (series)
-		err = allocate_generation(g, count_rows(series, count), snapshot->service_count);
-	if (!err) {
-		make_rows(g, series, count);
-		for (size_t i = 0; i < g->row_count;)
-			i = make_group(g, i, &past_row, past->rows + past->row_count, elapsed_s);
-		add_unused_services(g, snapshot);
-		g->service_count = snapshot->service_count;
-	}
-	free(series);
-	return err;
+	if (!err)
+		err = allocate_generation(g, snapshot->service_count);
+	if (err)
+		return err;
+	for (size_t i = 0; i < g->rows.count;)
+		i = make_group(g, i, &past_row, past_end, elapsed_s);
+	add_unused_services(g, snapshot);
+	g->service_count = snapshot->service_count;
+	return 0;
+}
+
+static int compare_counts(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
 }
 
 /* NaN is less than any duration. */
@@ -291,16 +193,23 @@ static int compare_durations(double a, double b)
 }
 
 /* The larger first; 0 for the order by name. */
-static int compare_numbers(const struct table_numbers *a, const struct table_numbers *b,
+static int compare_numbers(const struct row_numbers *a, const struct row_numbers *b,
 			   enum table_order order)
 {
 	switch (order) {
 	case TABLE_BY_RATE:
-		return (b->count > a->count) - (b->count < a->count);
+		return compare_counts(b->count, a->count);
 	case TABLE_BY_ERRORS:
-		return (b->error_count > a->error_count) - (b->error_count < a->error_count);
+		return compare_counts(b->error_count, a->error_count);
 	case TABLE_BY_DURATION:
 		return compare_durations(b->p95_s, a->p95_s);
+	case TABLE_BY_OPEN:
+		return compare_counts(b->open_count, a->open_count);
+	case TABLE_BY_OLDEST:
+		return compare_durations(b->oldest_s, a->oldest_s);
+	case TABLE_BY_TIMEOUTS:
+		return compare_counts(b->timeout_count, a->timeout_count);
+	case TABLE_BY_QUEUE:
 	case TABLE_BY_NAME:
 		break;
 	}
@@ -310,16 +219,19 @@ static int compare_numbers(const struct table_numbers *a, const struct table_num
 static int compare_rows(const void *a, const void *b, void *context)
 {
 	const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
-	int order = compare_numbers(&x->interval, &y->interval, *(const enum table_order *)context);
+	int order = compare_numbers(&x->numbers, &y->numbers, *(const enum table_order *)context);
 
-	return order ? order : compare_keys(x, y);
+	return order ? order : rows_compare(x, y);
 }
 
 static int compare_groups(const void *a, const void *b, void *context)
 {
 	const struct group *x = a, *y = b;
-	int order = compare_numbers(&x->interval, &y->interval, *(const enum table_order *)context);
+	enum table_order by = *(const enum table_order *)context;
+	int order = compare_numbers(&x->numbers, &y->numbers, by);
 
+	if (by == TABLE_BY_QUEUE)
+		order = compare_durations(y->queue_p99_s, x->queue_p99_s);
 	if (!order)
 		order = (y->count > 0) - (x->count > 0); /* those without requests last */
 	if (!order)
@@ -398,14 +310,31 @@ struct table_line table_line(const struct table *t, size_t i)
 				  .service = place->group->service,
 				  .method = "",
 				  .route = "",
-				  .interval = place->group->interval};
+				  .numbers = place->group->numbers,
+				  .queue_p99_s = place->group->queue_p99_s};
 
 	if (place->row) {
 		line.method = place->row->method;
 		line.route = place->row->route;
-		line.interval = place->row->interval;
+		line.numbers = place->row->numbers;
+		line.alone = place->group->count == 1;
 	}
 	return line;
+}
+
+bool table_oldest(const struct table *t, struct table_line *line)
+{
+	const struct row *row = t->now.oldest;
+
+	if (!row)
+		return false;
+	*line = (struct table_line){.kind = TABLE_ROUTE,
+				    .service = row->service,
+				    .method = row->method,
+				    .route = row->route,
+				    .numbers = row->numbers,
+				    .queue_p99_s = NAN};
+	return true;
 }
 
 double table_per_second(const struct table *t)
@@ -420,7 +349,7 @@ size_t table_service_count(const struct table *t)
 
 bool table_has_requests(const struct table *t)
 {
-	return t->now.row_count > 0;
+	return t->now.rows.count > 0;
 }
 
 void table_close(struct table *t)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table - the rows of the console: one for each service, route and method, with what the last
- * interval gained.
+/* table - the lines of the console: one for each service, route and method, with what the last
+ * interval gained and what is open right now.
  *
- * Keeps the cumulative state of each row between updates (about 2 kB a row; no more rows than
- * series) and all strings that it shows, so that it can be read after the snapshot is gone. An
- * update costs a sort of the series and two passes over their histograms. */
+ * Keeps the rows of one update until the next (rows.h; no more rows than series), so that it can be
+ * read after the snapshot is gone. */
 #ifndef BITTERN_TABLE_H
 #define BITTERN_TABLE_H
 
@@ -13,16 +12,19 @@
 #include <stdint.h>
 
 #include "../agent/snapshot.h"
+#include "rows.h"
 
 struct table;
 
-enum table_order { TABLE_BY_RATE, TABLE_BY_ERRORS, TABLE_BY_DURATION, TABLE_BY_NAME };
-
-/* Of one interval. */
-struct table_numbers {
-	uint64_t count, error_count; /* error: a request with error.type */
-	double per_second;
-	double p50_s, p95_s, p99_s; /* NaN: no request */
+enum table_order {
+	TABLE_BY_RATE,
+	TABLE_BY_ERRORS,
+	TABLE_BY_DURATION, /* p95 */
+	TABLE_BY_OPEN,
+	TABLE_BY_OLDEST,
+	TABLE_BY_TIMEOUTS,
+	TABLE_BY_QUEUE, /* services; their routes by name */
+	TABLE_BY_NAME,
 };
 
 enum table_line_kind {
@@ -34,7 +36,9 @@ enum table_line_kind {
 struct table_line {
 	enum table_line_kind kind;
 	const char *service, *method, *route; /* "" where there is none */
-	struct table_numbers interval;
+	struct row_numbers numbers;
+	double queue_p99_s; /* of the interval, of the whole service; NaN: no request */
+	bool alone; /* TABLE_ROUTE: the only one of its service, which has no subtotal */
 };
 
 /* 0 and *out, to be closed; -ENOMEM. */
@@ -47,6 +51,9 @@ void table_sort(struct table *t, enum table_order order);
 size_t table_line_count(const struct table *t);
 /* Line i, valid until the next update. */
 struct table_line table_line(const struct table *t, size_t i);
+/* The route whose oldest request is the oldest of all that are open, in *line (strings and numbers;
+ * valid until the next update). False: none is open. */
+bool table_oldest(const struct table *t, struct table_line *line);
 /* Of all services together. */
 double table_per_second(const struct table *t);
 size_t table_service_count(const struct table *t); /* of the snapshot, with and without requests */

@@ -46,11 +46,12 @@ void open_screen(struct world *w, int width, int height)
 	assert_int_equal(console_open(&w->console, w->screen.slave, w->screen.slave), 0);
 }
 
-const struct service *add_service(struct world *w, const char *name)
+struct service *add_service(struct world *w, const char *name)
 {
 	struct service *service = &w->services[w->snapshot.service_count];
 
 	service->id = (uint32_t)w->snapshot.service_count + 7;
+	service->process_count = 1;
 	snprintf(service->name, sizeof(service->name), "%s", name);
 	w->service_list[w->snapshot.service_count++] = service;
 	return service;
@@ -73,10 +74,50 @@ size_t add_series(struct world *w, const struct service *service, const char *ro
 	return i;
 }
 
+size_t add_instrument(struct world *w, enum instrument instrument, const struct service *service,
+		      const char *route, const char *method)
+{
+	size_t i = add_series(w, service, route, 0);
+
+	w->series[i].instrument = instrument;
+	w->series[i].method = method;
+	w->series[i].overflow = !service;
+	w->counts[i] = (union snapshot_counts){};
+	if (instrument <= INSTRUMENT_CLIENT_DURATION)
+		return i;
+	w->series[i].duration = NULL;
+	w->series[i].bounds = NULL;
+	w->series[i].counts = &w->counts[i];
+	return i;
+}
+
+/* The counts of a series, which is added if need be. */
+static union snapshot_counts *counts_of(struct world *w, enum instrument instrument,
+					const struct service *service, const char *route,
+					const char *method)
+{
+	for (size_t i = 0; i < w->snapshot.series_count; i++) {
+		const struct snapshot_series *s = &w->series[i];
+
+		if (s->instrument == instrument && s->service == service && s->route == route &&
+		    s->method == method)
+			return &w->counts[i];
+	}
+	return &w->counts[add_instrument(w, instrument, service, route, method)];
+}
+
+void set_open(struct world *w, const struct service *service, const char *method, const char *route,
+	      uint64_t count, uint64_t oldest_ns)
+{
+	counts_of(w, INSTRUMENT_ACTIVE, service, route, method)->open.count = count;
+	counts_of(w, INSTRUMENT_OLDEST, service, route, NULL)->open.count = count;
+	counts_of(w, INSTRUMENT_OLDEST, service, route, NULL)->open.age_ns = oldest_ns;
+}
+
 void serve(struct world *w, size_t series, size_t count, uint64_t duration_ns)
 {
 	while (count--)
-		histogram_add(&w->histograms[series], &histogram_duration_bounds, duration_ns);
+		histogram_add(&w->histograms[series], w->series[series].bounds, duration_ns);
 }
 
 void update(struct world *w)

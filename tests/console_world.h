@@ -22,6 +22,7 @@ struct world {
 	const struct service *service_list[4];
 	struct snapshot_series series[SERIES_MAX];
 	struct histogram histograms[SERIES_MAX];
+	union snapshot_counts counts[SERIES_MAX];
 	char routes[SERIES_MAX][32];
 	struct snapshot snapshot;
 };
@@ -32,9 +33,15 @@ int tear_down(void **state);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 void open_screen(struct world *w, int width, int height);
-const struct service *add_service(struct world *w, const char *name);
+struct service *add_service(struct world *w, const char *name);
 size_t add_series(struct world *w, const struct service *service, const char *route,
 		  uint16_t status);
+/* A series of any instrument; its counts, or its histogram for serve(), are those of its index. */
+size_t add_instrument(struct world *w, enum instrument instrument, const struct service *service,
+		      const char *route, const char *method);
+/* Requests in flight on a route, by the two series they are in. */
+void set_open(struct world *w, const struct service *service, const char *method, const char *route,
+	      uint64_t count, uint64_t oldest_ns);
 void serve(struct world *w, size_t series, size_t count, uint64_t duration_ns);
 /* Draws; the screen reads it. */
 void update(struct world *w);

@@ -18,7 +18,7 @@ static void before_anything_is_known_it_says_what_it_waits_for(void **state)
 {
 	struct world *w = *state;
 
-	open_screen(w, 80, 24);
+	open_screen(w, 100, 24);
 	update(w);
 	assert_true(w->screen.alternate);
 	assert_true(w->screen.cursor_hidden);
@@ -37,7 +37,7 @@ static void known_services_without_requests_are_listed(void **state)
 
 	add_service(w, "shop");
 	add_service(w, "auth");
-	open_screen(w, 80, 24);
+	open_screen(w, 100, 24);
 	update(w);
 	assert_true(screen_find(&w->screen, "waiting for requests") == 2);
 	assert_line(w, "auth", "auth (no requests yet)");
@@ -59,13 +59,14 @@ static void a_row_sums_the_statuses_of_a_route(void **state)
 	size_t missing = add_series(w, shop, "/orders/{id}", 404);
 	size_t bad = add_series(w, shop, "/orders/{id}", 503);
 
-	open_screen(w, 80, 24);
+	open_screen(w, 100, 24);
 	serve(w, good, 15, 12100000);
 	serve(w, missing, 4, 12100000);
 	serve(w, bad, 1, 12100000);
 	update(w); /* since the agent's start, 2 s ago */
-	assert_line(w, "/orders", "shop GET /orders/{id} 10.0 5.0% 12.1ms 12.1ms 12.1ms");
-	assert_line(w, "SERVICE", "SERVICE METHOD ROUTE REQ/S ERR% P50 P95 P99");
+	assert_line(w, "/orders", "shop GET /orders/{id} 10.0 5.0% 12.1ms 12.1ms 12.1ms 0 - 0 -");
+	assert_line(w, "SERVICE",
+		    "SERVICE METHOD ROUTE REQ/S ERR% P50 P95 P99 OPEN OLDEST T/O QUEUE");
 	assert_string_equal(screen_line(&w->screen, 0),
 			    "bittern 1.2.3  22:13:20  10.0 req/s  1 service  by rate");
 }
@@ -76,7 +77,7 @@ static void only_the_last_interval_counts(void **state)
 	const struct service *shop = add_service(w, "shop");
 	size_t good = add_series(w, shop, "/", 200), bad;
 
-	open_screen(w, 80, 24);
+	open_screen(w, 100, 24);
 	serve(w, good, 100, 3000 * MS);
 	update(w);
 	pass(w, 4 * S);
@@ -84,10 +85,10 @@ static void only_the_last_interval_counts(void **state)
 	bad = add_series(w, shop, "/", 500); /* its status was never seen before */
 	serve(w, bad, 2, 430000);
 	update(w);
-	assert_line(w, "shop", "shop GET / 2.0 25% 0.43ms 0.43ms 0.43ms");
+	assert_line(w, "shop", "shop GET / 2.0 25% 0.43ms 0.43ms 0.43ms 0 - 0 -");
 	pass(w, S);
 	update(w);
-	assert_line(w, "shop", "shop GET / 0 - - - -");
+	assert_line(w, "shop", "shop GET / 0 - - - - 0 - 0 -");
 	pass(w, S);
 	serve(w, good, 1, MS); /* the errors were before */
 	update(w);
@@ -130,7 +131,7 @@ static void the_interval_survives_a_change_of_scale(void **state)
 	struct world *w = *state;
 	size_t series = add_series(w, add_service(w, "shop"), "/", 200);
 	struct table *table;
-	struct table_numbers n;
+	struct row_numbers n;
 	int32_t scale;
 
 	assert_int_equal(table_open(&table), 0);
@@ -144,14 +145,14 @@ static void the_interval_survives_a_change_of_scale(void **state)
 	serve(w, series, 39, 50 * S);
 	assert_true(w->histograms[series].scale < scale);
 	assert_int_equal(table_update(table, &w->snapshot), 0);
-	n = table_line(table, 0).interval;
+	n = table_line(table, 0).numbers;
 	assert_int_equal(n.count, 100);
 	assert_true(fabs(n.p50_s / 0.021 - 1) < 0.1);
 	assert_true(n.p95_s > 45 && n.p95_s <= 50);
 	pass(w, S);
 	serve(w, series, 10, 300 * MS); /* neither the smallest nor the largest so far */
 	assert_int_equal(table_update(table, &w->snapshot), 0);
-	n = table_line(table, 0).interval;
+	n = table_line(table, 0).numbers;
 	assert_int_equal(n.count, 10);
 	assert_true(fabs(n.p50_s / 0.3 - 1) < 0.1);
 	assert_true(fabs(n.p99_s / 0.3 - 1) < 0.1);
@@ -163,14 +164,14 @@ static void a_counter_that_began_anew_is_no_negative_rate(void **state)
 	struct world *w = *state;
 	size_t series = add_series(w, add_service(w, "shop"), "/", 200);
 
-	open_screen(w, 80, 24);
+	open_screen(w, 100, 24);
 	serve(w, series, 1000, MS);
 	update(w);
 	histogram_init(&w->histograms[series]);
 	serve(w, series, 5, MS);
 	pass(w, S);
 	update(w);
-	assert_line(w, "shop", "shop GET / 5.0 0% 1.00ms 1.00ms 1.00ms");
+	assert_line(w, "shop", "shop GET / 5.0 0% 1.00ms 1.00ms 1.00ms 0 - 0 -");
 }
 
 static void a_service_with_several_routes_has_a_subtotal(void **state)
@@ -179,12 +180,12 @@ static void a_service_with_several_routes_has_a_subtotal(void **state)
 	const struct service *shop = add_service(w, "shop"), *auth = add_service(w, "auth");
 	int subtotal;
 
-	open_screen(w, 80, 24);
+	open_screen(w, 100, 24);
 	serve(w, add_series(w, shop, "/a", 200), 2, 10 * MS);
 	serve(w, add_series(w, shop, "/b", 200), 6, 20 * MS);
 	serve(w, add_series(w, auth, "/login", 200), 4, 30 * MS);
 	update(w);
-	assert_line(w, "(all)", "shop (all) 4.0 0% 20.0ms 20.0ms 20.0ms");
+	assert_line(w, "(all)", "shop (all) 4.0 0% 20.0ms 20.0ms 20.0ms 0 - 0 -");
 	subtotal = screen_find(&w->screen, "(all)");
 	assert_int_equal(subtotal, 2);
 	assert_int_equal(screen_find(&w->screen, "/b"), 3);
@@ -198,12 +199,12 @@ static void the_overflow_series_has_a_row(void **state)
 	struct world *w = *state;
 	size_t series = add_series(w, NULL, NULL, 0);
 
-	open_screen(w, 80, 24);
+	open_screen(w, 100, 24);
 	w->series[series].overflow = true;
 	w->series[series].method = NULL;
 	serve(w, series, 2, 10 * MS);
 	update(w);
-	assert_line(w, "{overflow}", "(others) - {overflow} 1.0 0% 10.0ms 10.0ms 10.0ms");
+	assert_line(w, "{overflow}", "(others) - {overflow} 1.0 0% 10.0ms 10.0ms 10.0ms 0 - 0 -");
 }
 
 static void numbers_have_sensible_digits(void **state)
@@ -226,9 +227,18 @@ static void numbers_have_sensible_digits(void **state)
 		const char *text;
 	} shares[] = {{0, 0, "-"},   {0, 5, "0%"},       {1, 100000, "<0.1%"}, {1, 40, "2.5%"},
 		      {1, 3, "33%"}, {99, 1000, "9.9%"}, {999, 1000, ">99%"},  {7, 7, "100%"}};
+	static const struct {
+		uint64_t count;
+		const char *text;
+	} counts[] = {{0, "0"},         {9999, "9999"},    {10000, "10k"},   {999499, "999k"},
+		      {999500, "1.0M"}, {9949999, "9.9M"}, {9950000, "10M"}, {1234567890, "1235M"}};
 	char out[CELLS_NUMBER_MAX];
 
 	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		cells_count(out, counts[i].count);
+		assert_string_equal(out, counts[i].text);
+	}
 	for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
 		cells_duration(out, durations[i].seconds);
 		assert_string_equal(out, durations[i].text);

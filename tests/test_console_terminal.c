@@ -120,14 +120,40 @@ static void a_new_size_is_respected_at_the_next_draw(void **state)
 	assert_int_equal(screen_find(&w->screen, "/r35"), 38);
 }
 
-static void a_narrow_terminal_keeps_names_rate_and_errors(void **state)
+/* Squeezed, what the line of titles holds at this width. */
+static void assert_titles(struct world *w, int width, const char *expected)
+{
+	screen_resize(&w->screen, width, 24);
+	console_draw(w->console);
+	screen_read(&w->screen);
+	assert_line(w, "SERVICE", expected);
+}
+
+static void columns_leave_a_narrow_terminal_in_order_of_their_weight(void **state)
+{
+	struct world *w = *state;
+
+	add_routes(w, 3);
+	open_screen(w, 100, 24);
+	update(w);
+	assert_titles(w, 100, "SERVICE METHOD ROUTE REQ/S ERR% P50 P95 P99 OPEN OLDEST T/O QUEUE");
+	assert_titles(w, 80, "SERVICE METHOD ROUTE REQ/S ERR% P95 OPEN OLDEST T/O QUEUE");
+	assert_titles(w, 68, "SERVICE METHOD ROUTE REQ/S ERR% P95 OPEN OLDEST T/O");
+	assert_titles(w, 60, "SERVICE ROUTE REQ/S ERR% P95 OPEN OLDEST T/O");
+	assert_titles(w, 50, "SERVICE ROUTE REQ/S ERR% OPEN OLDEST");
+	assert_titles(w, 44, "SERVICE ROUTE REQ/S ERR% OLDEST");
+	assert_titles(w, 38, "SERVICE ROUTE REQ/S OLDEST");
+	assert_titles(w, 30, "SERVICE ROUTE REQ/S");
+}
+
+static void a_narrow_terminal_keeps_names_rate_errors_and_age(void **state)
 {
 	struct world *w = *state;
 
 	open_screen(w, 44, 24);
 	serve(w, add_series(w, add_service(w, "shop"), "/orders/{id}", 500), 4, 10 * MS);
 	update(w);
-	assert_line(w, "shop", "shop /orders/{id} 2.0 100%");
+	assert_line(w, "shop", "shop /orders/{id} 2.0 100% -");
 }
 
 static void a_terminal_without_a_size_is_80_by_24(void **state)
@@ -153,8 +179,7 @@ static void names_are_clipped_by_their_width_on_the_screen(void **state)
 	update(w);
 	assert_line(w, "\xe6\xb3\xa8\xe6\x96\x87",
 		    "\xe6\xb3\xa8\xe6\x96\x87\xe6\x9c\x8d\xe5\x8a\xa1 GET "
-		    "/\xe6\xb3\xa8/caf\xc3\xa9/a/route/that/is/lo\xe2\x80\xa6 1.0 0% 10.0ms 10.0ms "
-		    "10.0ms");
+		    "/\xe6\xb3\xa8/caf\xc3\xa9/a/route/t\xe2\x80\xa6 1.0 0% 10.0ms 0 - 0 -");
 }
 
 static void a_name_cannot_command_the_terminal(void **state)
@@ -165,7 +190,7 @@ static void a_name_cannot_command_the_terminal(void **state)
 	serve(w, add_series(w, add_service(w, "e\033[2Jvil\xc2\x9b"), "/\xe2\x80\xae\r\n\xff", 200),
 	      2, 10 * MS);
 	update(w); /* the screen fails at any control */
-	assert_line(w, "vil", "e?[2Jvil? GET /???? 1.0 0% 10.0ms 10.0ms 10.0ms");
+	assert_line(w, "vil", "e?[2Jvil? GET /???? 1.0 0% 10.0ms 0 - 0 -");
 }
 
 static void errors_stand_out_and_no_color_has_no_color(void **state)
@@ -294,7 +319,7 @@ static char *read_pipe(int fd)
 
 #define PLAIN_HEAD                                                                                \
 	"TIME     SERVICE              METHOD  ROUTE                                REQ/S   ERR%" \
-	"      P50      P95      P99\n"
+	"      P50      P95      P99   OPEN   OLDEST    T/O    QUEUE\n"
 
 static void elsewhere_each_route_with_requests_is_a_line(void **state)
 {
@@ -318,9 +343,9 @@ static void elsewhere_each_route_with_requests_is_a_line(void **state)
 	assert_string_equal(
 		lines,
 		"22:13:21 shop                 GET     /a                                     3.0"
-		"     0%   0.43ms   0.43ms   0.43ms\n"
+		"     0%   0.43ms   0.43ms   0.43ms      0        -      0        -\n"
 		"22:13:21 shop                 GET     /b                                     1.0"
-		"   100%    1.23s    1.23s    1.23s\n");
+		"   100%    1.23s    1.23s    1.23s      0        -      0        -\n");
 	free(lines);
 	serve(w, b, 1, 1230 * MS);
 	pass(w, S);
@@ -329,7 +354,7 @@ static void elsewhere_each_route_with_requests_is_a_line(void **state)
 	assert_string_equal(
 		lines,
 		"22:13:22 shop                 GET     /b                                     1.0"
-		"   100%    1.23s    1.23s    1.23s\n");
+		"   100%    1.23s    1.23s    1.23s      0        -      0        -\n");
 	free(lines);
 	console_draw(w->console);
 	lines = read_pipe(fd);
@@ -401,7 +426,8 @@ int main(void)
 		TEST(q_quits_and_other_keys_do_not),
 		TEST(a_long_table_scrolls_and_stops_at_its_ends),
 		TEST(a_new_size_is_respected_at_the_next_draw),
-		TEST(a_narrow_terminal_keeps_names_rate_and_errors),
+		TEST(columns_leave_a_narrow_terminal_in_order_of_their_weight),
+		TEST(a_narrow_terminal_keeps_names_rate_errors_and_age),
 		TEST(a_terminal_without_a_size_is_80_by_24),
 		TEST(names_are_clipped_by_their_width_on_the_screen),
 		TEST(a_name_cannot_command_the_terminal),
