@@ -144,7 +144,8 @@ static void on_record(void *context, const void *bytes, size_t size)
 			      record.head->time_ns);
 		break;
 	case RECORD_EXIT:
-		services_exit(agent->services, record.head->pid, record.head->time_ns);
+		services_exit(agent->services, record.head->pid, record.process->exit_code,
+			      record.head->flags & EXIT_OOM_VICTIM, record.head->time_ns);
 		break;
 	}
 }

@@ -392,3 +392,14 @@ void process_facts_copy(struct process_facts *to, const struct process_facts *fr
 	for (size_t i = 0; i < from->arg_count; i++)
 		to->arg[i] = to->args + (from->arg[i] - from->args);
 }
+
+bool process_facts_same_arguments(const struct process_facts *a, const struct process_facts *b)
+{
+	if (strcmp(a->exe, b->exe) != 0 || a->arg_count != b->arg_count)
+		return false;
+	for (size_t i = 0; i < a->arg_count; i++) {
+		if (strcmp(a->arg[i], b->arg[i]) != 0)
+			return false;
+	}
+	return true;
+}

@@ -56,6 +56,8 @@ int process_runtime_read(enum runtime *runtime, const char *proc_path, pid_t pid
 /* 0; -ESRCH (as above), -EACCES, -ENOMEM. Every field is set on success. */
 int process_facts_read(struct process_facts *facts, const char *proc_path, pid_t pid);
 void process_facts_copy(struct process_facts *to, const struct process_facts *from);
+/* Whether both run the same file with the same arguments. */
+bool process_facts_same_arguments(const struct process_facts *a, const struct process_facts *b);
 const char *runtime_name(enum runtime runtime); /* "python", "nodejs", "other" */
 
 #endif

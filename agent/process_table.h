@@ -26,6 +26,11 @@ struct process {
 	uint8_t runtime; /* enum runtime */
 	bool wanted;
 	bool seen; /* by the scan that is going on */
+	/* Bound by what it is, not by what it did: a fork, a worker, a restarted one, a client.
+	 * Asked again when it first serves. */
+	bool assumed;
+	uint8_t exit; /* once it has exited: enum service_exit, EXIT_UNKNOWN or EXIT_SETTLED */
+	bool refused_client; /* refused_epoch is of a client: it may still serve */
 };
 
 _Static_assert(sizeof(struct process) <= 48, "65,536 of them are to take 3 MiB");

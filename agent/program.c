@@ -282,7 +282,9 @@ static void read_python(struct program *p, const struct process_facts *facts, si
 		if (what == PYTHON_NOTHING)
 			return;
 		if (what == PYTHON_TEXT) {
-			p->child = strstr(value, "multiprocessing.") != NULL;
+			/* Its resource tracker works for nobody's requests. */
+			p->child = strstr(value, "multiprocessing.") &&
+				   !strstr(value, "resource_tracker");
 			return;
 		}
 		runner = find_runner(what == PYTHON_SCRIPT ? path_base(value) : value);

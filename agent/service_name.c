@@ -273,6 +273,8 @@ bool service_name_same_program(const struct process_facts *a, const struct proce
 
 	program_of(&program_a, a);
 	program_of(&program_b, b);
+	if (!program_a.module[0] && !program_a.script)
+		return process_facts_same_arguments(a, b);
 	return a->runtime == b->runtime && strcmp(program_a.module, program_b.module) == 0 &&
 	       strcmp(path_base(program_a.script ? program_a.script : ""),
 		      path_base(program_b.script ? program_b.script : "")) == 0;

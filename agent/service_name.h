@@ -48,7 +48,8 @@ struct service_identity {
 void service_name_of(struct service_identity *identity, const struct process_facts *facts,
 		     uint16_t port, const struct service_match *matches, size_t match_count);
 /* Whether both run the same application, as a master and its workers do: the same module, or
- * scripts of the same base name (Node.js gives its cluster workers the absolute path). */
+ * scripts of the same base name (Node.js gives its cluster workers the absolute path); without
+ * either (python -c) the same arguments. */
 bool service_name_same_program(const struct process_facts *a, const struct process_facts *b);
 
 #endif

@@ -3,16 +3,19 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "process_table.h"
 #include "program.h"
+#include "service_family.h"
 #include "service_name.h"
 #include "service_table.h"
 
-#define ANCESTORS_MAX 32 /* how far up a family is followed */
+enum { EXIT_UNKNOWN = SERVICE_EXIT_COUNT, EXIT_SETTLED };
+
 #define LEARN_DEPTH 8 /* multiprocessing children of children whose parents are read on demand */
 
 struct services {
@@ -44,9 +47,12 @@ int services_open(struct services **out, const struct services_config *config)
 	process_table_init(&s->processes, SERVICES_PROCESSES_MAX);
 	s->services = (struct service_table){
 		.max_count = SERVICES_MAX,
+		.max_clients = SERVICES_CLIENT_MAX,
 		.host_id = config->host_id,
 		.patterns = config->patterns,
 		.max_routes = config->max_routes,
+		.matches = config->matches,
+		.match_count = config->match_count,
 	};
 	*out = s;
 	return 0;
@@ -83,49 +89,73 @@ static bool is_past(uint64_t since_ns, uint64_t keep_ns, uint64_t now_ns)
 	return now_ns > since_ns && now_ns - since_ns >= keep_ns;
 }
 
+/* Once it is known how the process ended, this enters its service's counts, once. */
+static void count_exit(struct process *process)
+{
+	if (!process->service || process->exit >= SERVICE_EXIT_COUNT)
+		return;
+	process->service->exit_counts[process->exit]++;
+	process->exit = EXIT_SETTLED;
+}
+
 /* Binds a process, which counts while it lives. */
 static void join_service(struct process *process, struct service *service, uint64_t now_ns)
 {
 	process->service = service;
-	if (!service)
-		return;
 	if (!process->exited_ns) {
 		service->process_count++;
 		service->gone_ns = 0;
-	} else if (service->process_count == 0) {
-		service->gone_ns = moment(now_ns);
+		return;
 	}
+	if (service->process_count == 0)
+		service->gone_ns = moment(now_ns);
+	count_exit(process);
 }
 
-static void count_down(struct service *service, uint64_t now_ns)
+static void leave_service(struct process *process, uint64_t now_ns)
 {
-	if (--service->process_count == 0)
+	struct service *service = process->service;
+
+	process->service = NULL;
+	if (service && !process->exited_ns && --service->process_count == 0)
 		service->gone_ns = moment(now_ns);
+}
+
+/* Takes it for one of the service until it serves. */
+static void assume(struct process *process, struct service *service, uint64_t now_ns)
+{
+	if (!service)
+		return;
+	leave_service(process, now_ns);
+	process->assumed = true;
+	join_service(process, service, now_ns);
 }
 
 static void mark_exited(struct services *s, struct process *process, uint64_t now_ns)
 {
+	struct service *service = process->service;
+
+	leave_service(process, now_ns);
 	process->exited_ns = moment(now_ns);
+	process->exit = EXIT_UNKNOWN;
 	s->exited_count++;
 	s->exited_unwanted_count += !process->wanted;
-	if (process->service)
-		count_down(process->service, now_ns);
+	process->service = service; /* its sockets' records follow */
 }
 
 /* Back to a living process of which nothing is known. */
 static void reset(struct services *s, struct process *process, uint64_t now_ns)
 {
+	leave_service(process, now_ns);
 	if (process->exited_ns) {
 		s->exited_count--;
 		s->exited_unwanted_count -= !process->wanted;
-	} else if (process->service) {
-		count_down(process->service, now_ns);
 	}
 	packed_facts_drop(process->facts);
 	process->facts = NULL;
-	process->service = NULL;
 	process->exited_ns = 0;
 	process->refused_epoch = 0;
+	process->assumed = false;
 	process->runtime = RUNTIME_OTHER;
 	process->wanted = false;
 }
@@ -170,7 +200,37 @@ static void inherit(struct services *s, pid_t pid, uint64_t now_ns, int depth)
 		return;
 	packed_facts_drop(process->facts);
 	process->facts = packed_facts_share(parent->facts);
-	join_service(process, parent->service, now_ns);
+	assume(process, parent->service, now_ns);
+}
+
+static struct family family_of(struct services *s, pid_t pid, const struct service_identity *name,
+			       uint16_t port)
+{
+	return (struct family){
+		.processes = &s->processes,
+		.matches = s->config.matches,
+		.match_count = s->config.match_count,
+		.pid = pid,
+		.facts = &s->work,
+		.identity = name,
+		.port = port,
+		.scratch = &s->other,
+	};
+}
+
+/* A worker that its master started as a program of its own, or a service that is started again:
+ * it counts before it serves. The facts are in s->work. */
+static void recognise(struct services *s, struct process *process, uint64_t now_ns)
+{
+	struct process *parent = process_table_find(&s->processes, process->parent);
+	struct service_identity identity;
+	struct family family = family_of(s, process->pid, &identity, 0);
+
+	service_name_of(&identity, &s->work, 0, s->config.matches, s->config.match_count);
+	if (parent && parent->service && family_same_program(&family, parent))
+		assume(process, parent->service, now_ns);
+	else
+		assume(process, service_table_restarted(&s->services, &s->work, &s->other), now_ns);
 }
 
 /* Keeps the facts of a process in the table; false when it is gone. */
@@ -189,6 +249,8 @@ static bool read_facts(struct services *s, pid_t pid, uint64_t now_ns, int depth
 	program_of(&program, &s->work);
 	if (program.child)
 		inherit(s, pid, now_ns, depth);
+	else if (process->facts)
+		recognise(s, process, now_ns);
 	return true;
 }
 
@@ -249,16 +311,33 @@ void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_n
 	process->runtime = inherited.runtime;
 	process->wanted = inherited.wanted;
 	process->facts = packed_facts_share(inherited.facts);
-	join_service(process, inherited.service, now_ns);
+	assume(process, inherited.service, now_ns);
 	tell_wanted(s, child, process->wanted);
 }
 
-void services_exit(struct services *s, pid_t pid, uint64_t now_ns)
+static uint8_t exit_of(uint32_t code, bool oom_victim)
+{
+	uint32_t signal = code & 0x7f;
+
+	if (signal == SIGKILL && oom_victim)
+		return SERVICE_EXIT_OOM_KILLED;
+	if (signal)
+		return signal <= SERVICE_EXIT_SIGNAL_MAX ? (uint8_t)signal : EXIT_SETTLED;
+	return code >> 8 & 0xff ? SERVICE_EXIT_NONZERO : SERVICE_EXIT_ZERO;
+}
+
+void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim, uint64_t now_ns)
 {
 	struct process *process = process_table_find(&s->processes, pid);
 
-	if (process && !process->exited_ns)
+	if (!process)
+		return;
+	if (!process->exited_ns)
 		mark_exited(s, process, now_ns);
+	if (process->exit != EXIT_UNKNOWN)
+		return;
+	process->exit = exit_of(code, oom_victim); /* a scan may have been faster */
+	count_exit(process);
 }
 
 static void scan_process(struct services *s, pid_t pid, uint64_t now_ns)
@@ -310,74 +389,55 @@ int services_scan(struct services *s, uint64_t now_ns)
 	return 0;
 }
 
-struct family {
-	struct services *s;
-	const struct service_identity *identity;
-	pid_t pid;
-};
-
-static struct process *parent_of(const struct services *s, const struct process *process)
+static bool is_related(void *family, const struct service *service)
 {
-	return process_table_find(&s->processes, process->parent);
+	return family_serves(family, service);
 }
 
-/* Whether other, an ancestor of the process in s->work, is its master: of the same name and
- * program. */
-static bool is_master(const struct family *family, const struct process *other)
+/* The master, its workers and their forks are processes of the service as well, and the master is
+ * what is started again. */
+static void bind_family(struct services *s, const struct family *family, struct service *service,
+			uint64_t now_ns)
 {
-	struct services *s = family->s;
-	struct service_identity identity;
+	pid_t top = family_top(family);
+	struct process *process = process_table_find(&s->processes, top);
 
-	if (!other->facts)
-		return false;
-	packed_facts_unpack(&s->other, other->facts);
-	if (!service_name_same_program(&s->work, &s->other))
-		return false;
-	service_name_of(&identity, &s->other, 0, s->config.matches, s->config.match_count);
-	return strcmp(identity.name, family->identity->name) == 0 &&
-	       strcmp(identity.namespace, family->identity->namespace) == 0;
-}
-
-static bool descends(const struct services *s, const struct process *process, pid_t ancestor)
-{
-	for (int i = 0; process && i < ANCESTORS_MAX; i++) {
-		if (process->pid == ancestor)
-			return true;
-		process = parent_of(s, process);
-	}
-	return false;
-}
-
-/* An ancestor or a descendant is bound to service, or another worker of the same master is. */
-static bool is_family(void *context, const struct service *service)
-{
-	const struct family *family = context;
-	struct services *s = family->s;
-	struct process *process = process_table_find(&s->processes, family->pid);
-	pid_t top = family->pid;
-
-	process = parent_of(s, process);
-	for (int i = 0; process && i < ANCESTORS_MAX; i++) {
-		if (process->service == service)
-			return true;
-		if (is_master(family, process))
-			top = process->pid;
-		process = parent_of(s, process);
-	}
+	service_table_set_command(service, process->facts);
 	process_table_for_each(process, &s->processes)
 	{
-		if (process->service == service && descends(s, process, top))
-			return true;
+		if (!process->service && !process->exited_ns && process->wanted &&
+		    family_is_member(family, top, process))
+			assume(process, service, now_ns);
 	}
-	return false;
 }
 
-static struct service *bind_new(struct services *s, struct process *process, uint16_t port,
-				uint64_t now_ns)
+static bool is_refused(const struct services *s, const struct process *process, bool client)
+{
+	return process->refused_epoch == s->epoch && (client || !process->refused_client);
+}
+
+static struct service *refuse(struct services *s, struct process *process, bool client)
+{
+	process->refused_epoch = s->epoch;
+	process->refused_client = client;
+	s->refused_services++;
+	return NULL;
+}
+
+/* Asks for the service of a process that is bound to none, or by assumption. */
+static struct service *bind(struct services *s, struct process *process, uint16_t port, bool client,
+			    uint64_t now_ns)
 {
 	struct service_identity identity;
-	struct family family = {s, &identity, process->pid};
-	struct service_request request = {&identity, &s->work, port, is_family, &family};
+	struct family family = family_of(s, process->pid, &identity, port);
+	struct service_request request = {
+		.identity = &identity,
+		.facts = &s->work,
+		.port = port,
+		.client = client,
+		.related = is_related,
+		.context = &family,
+	};
 	struct service *service;
 
 	if (!process->facts && !process->exited_ns) {
@@ -386,34 +446,53 @@ static struct service *bind_new(struct services *s, struct process *process, uin
 	}
 	if (!process->facts)
 		return NULL;
-	if (process->refused_epoch == s->epoch) {
-		s->refused_services++;
-		return NULL;
-	}
+	if (client && process->service)
+		return process->service; /* recognised by its facts */
+	if (is_refused(s, process, client))
+		return refuse(s, process, client);
 	packed_facts_unpack(&s->work, process->facts);
 	service_name_of(&identity, &s->work, port, s->config.matches, s->config.match_count);
+	request.previous = process->service;
+	leave_service(process, now_ns);
 	service = service_table_get(&s->services, &request);
-	if (service) {
-		join_service(process, service, now_ns);
-		return service;
-	}
-	process->refused_epoch = s->epoch;
-	s->refused_services++;
-	return NULL;
+	if (!service)
+		return refuse(s, process, client);
+	process->assumed = client;
+	join_service(process, service, now_ns);
+	if (service != request.previous)
+		bind_family(s, &family, service, now_ns);
+	return service;
 }
 
-struct service *services_bind(struct services *s, pid_t pid, uint16_t port, uint64_t now_ns)
+/* Or NULL when it is not wanted. */
+static struct process *find_wanted(struct services *s, pid_t pid, uint64_t now_ns)
 {
 	struct process *process = process_table_find(&s->processes, pid);
 
 	if (!process)
 		process = learn(s, pid, now_ns, 0);
-	if (!process || !process->wanted)
+	return process && process->wanted ? process : NULL;
+}
+
+struct service *services_bind(struct services *s, pid_t pid, uint16_t port, uint64_t now_ns)
+{
+	struct process *process = find_wanted(s, pid, now_ns);
+
+	if (!process)
 		return NULL;
-	if (!process->service)
-		return bind_new(s, process, port, now_ns);
+	if (!process->service || process->assumed)
+		return bind(s, process, port, false, now_ns);
 	service_table_add_port(process->service, port);
 	return process->service;
+}
+
+struct service *services_bind_client(struct services *s, pid_t pid, uint64_t now_ns)
+{
+	struct process *process = find_wanted(s, pid, now_ns);
+
+	if (!process)
+		return NULL;
+	return process->service ? process->service : bind(s, process, 0, true, now_ns);
 }
 
 static void close_service(struct services *s, struct service *service)
@@ -429,6 +508,27 @@ static void close_service(struct services *s, struct service *service)
 	}
 	service_table_remove(&s->services, service);
 	s->epoch++;
+}
+
+/* Scripts that made a few requests and ended leave room for others. */
+static void expire_clients(struct services *s, uint64_t now_ns)
+{
+	for (;;) {
+		struct service *service = NULL, *longest = NULL;
+		size_t gone_count = 0;
+
+		while ((service = service_table_next(&s->services, service))) {
+			if (service->served || !service->gone_ns)
+				continue;
+			gone_count++;
+			if (!longest || service->gone_ns < longest->gone_ns)
+				longest = service;
+		}
+		if (gone_count <= SERVICES_CLIENT_GONE_MAX ||
+		    !is_past(longest->gone_ns, PROCESS_KEEP_NS, now_ns))
+			return;
+		close_service(s, longest);
+	}
 }
 
 void services_expire(struct services *s, uint64_t now_ns)
@@ -449,6 +549,7 @@ void services_expire(struct services *s, uint64_t now_ns)
 		if (service->gone_ns && is_past(service->gone_ns, SERVICE_KEEP_NS, now_ns))
 			close_service(s, service);
 	}
+	expire_clients(s, now_ns);
 }
 
 struct service *services_next(const struct services *s, const struct service *previous)

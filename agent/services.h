@@ -3,16 +3,29 @@
  *
  * A table of processes (by pid in the agent's pid namespace), filled by a scan of /proc at
  * start, by exec, fork and exit records, and on demand for a pid not seen before; and a table of
- * services. A process becomes part of a service when it is first seen to serve (services_bind),
- * so that a Python script which serves nothing is no service. Naming is service_name.h's;
- * reading /proc is process_facts.h's. No timers: the caller passes the time. Owns its services,
- * their routes and addresses. Loop thread only.
+ * services. A process becomes part of a service when it is first seen to serve (services_bind)
+ * or to make a request (services_bind_client), so that a Python script which does neither is no
+ * service. Naming is service_name.h's; reading /proc is process_facts.h's. No timers: the caller
+ * passes the time. Owns its services, their routes and
+ * addresses. Loop thread only.
+ *
+ * With a process come its master, the master's other workers and their forks, also those that
+ * have not served yet: they are the processes of the service, and their exits are its exits. A
+ * child that runs another program (fork and exec) is none, whatever becomes of it. A service that
+ * has gone has come back when its command line is run again in its folder, before it serves:
+ * a crash loop counts its exits.
  *
  * A name that was chosen (configuration, OTEL_*, Kubernetes, container) is one service.
  * Processes of the same guessed name (unit, package, module, folder) are one service if they
  * share a port, if they are family (master and workers), or if the service had no living process
  * and comes back; otherwise they are told apart by their lowest ports, and the older one is
  * renamed too: shop:8000 and shop:8001.
+ *
+ * A process that only makes requests belongs to the service of its family or of its chosen name.
+ * Else all of one program and name are one service, which never makes a serving one change its
+ * name, and takes the plain name only while it has it alone; then it is told apart by its program
+ * (script or module, else "client"): shop and shop:cron. When it serves it stays the service it is,
+ * and is named as any that serves.
  *
  * A process costs 48 bytes, and about 500 more if its runtime is wanted, which its forks share. */
 #ifndef BITTERN_SERVICES_H
@@ -29,8 +42,21 @@
 
 #define SERVICES_PROCESSES_MAX 65536
 #define SERVICES_MAX 1000
+/* Of these, at most so many that never served: when it is reached, further clients are refused. */
+#define SERVICES_CLIENT_MAX (SERVICES_MAX / 2)
+/* Those of them that have gone: more go after PROCESS_KEEP_NS already, the longest gone first. */
+#define SERVICES_CLIENT_GONE_MAX (SERVICES_MAX / 4)
 #define SERVICE_KEEP_NS (5 * 60 * 1000000000ull) /* counters outlive the last exit so long */
 #define PROCESS_KEEP_NS (10 * 1000000000ull) /* its sockets' records follow its exit */
+
+/* How a process ended. 1 to SERVICE_EXIT_SIGNAL_MAX: the signal that killed it. */
+enum service_exit {
+	SERVICE_EXIT_ZERO,
+	SERVICE_EXIT_SIGNAL_MAX = 64,
+	SERVICE_EXIT_NONZERO,
+	SERVICE_EXIT_OOM_KILLED, /* SIGKILL, and the kernel had chosen it to free memory */
+	SERVICE_EXIT_COUNT
+};
 
 enum undecoded_reason { UNDECODED_HTTP2, UNDECODED_TLS, UNDECODED_OTHER, UNDECODED_REASON_COUNT };
 
@@ -43,13 +69,15 @@ struct service {
 	char instance_id[37]; /* UUID v5 of host.id, namespace and name; changes with the name */
 	char container_id[65]; /* of its first process; "" when none */
 	enum runtime runtime;
+	bool served; /* false: so far its processes only made requests */
 	uint16_t lowest_port; /* of those it has served on; 0: none (unix sockets) */
-	uint32_t process_count; /* living processes bound to it */
+	uint32_t process_count; /* living ones: masters, workers and their forks */
 	uint64_t gone_ns; /* when process_count fell to 0; 0 while there are any */
 	struct routes *routes;
 	struct addresses *addresses; /* of the servers that it asks */
 	uint32_t unread_count; /* requests that arrived and are not read; set before a snapshot */
 	uint64_t undecoded_counts[UNDECODED_REASON_COUNT];
+	uint64_t exit_counts[SERVICE_EXIT_COUNT]; /* of its processes, since it was found */
 };
 
 struct services_config {
@@ -65,7 +93,8 @@ struct services_config {
 	/* Told of each process once its runtime is known, of each fork of a known one, and again
 	 * after each exec: the kernel side drops what unwanted processes do. */
 	void (*set_wanted)(void *context, pid_t pid, bool wanted);
-	/* Told before a service goes for good (SERVICE_KEEP_NS after its last exit). */
+	/* Told before a service goes for good (SERVICE_KEEP_NS after its last exit, or earlier: see
+	 * SERVICES_CLIENT_GONE_MAX), by services_expire() only. */
 	void (*closed)(void *context, const struct service *service);
 	void *context;
 };
@@ -82,12 +111,17 @@ int services_scan(struct services *s, uint64_t now_ns);
 void services_exec(struct services *s, pid_t pid, uint64_t now_ns);
 /* The child starts with what its parent is, and counts as its service's at once. */
 void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_ns);
-void services_exit(struct services *s, pid_t pid, uint64_t now_ns);
+/* code as wait(2) has it; oom_victim: the kernel had chosen it to free memory. An exit that is only
+ * found by a scan is not counted: how it ended is not known. */
+void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim, uint64_t now_ns);
 /* The service of a process that serves on port (host order, 0 for a unix socket); NULL when the
  * process is not wanted or a table is full (counted). Usually one hash look-up; reads /proc for
  * a pid not seen before. Binds the process at its first call, and adds port to what the service
  * serves on. */
 struct service *services_bind(struct services *s, pid_t pid, uint16_t port, uint64_t now_ns);
+/* The service of a process that makes a request: the one it is bound to, else one found by name,
+ * as told above. NULL as in services_bind(). */
+struct service *services_bind_client(struct services *s, pid_t pid, uint64_t now_ns);
 /* Forgets exited processes after PROCESS_KEEP_NS and services after SERVICE_KEEP_NS. Call once a
  * second or less often. */
 void services_expire(struct services *s, uint64_t now_ns);

@@ -37,13 +37,17 @@ enum io_flags {
 	IO_FROM_BIRTH = 16, /* the connection is known from its first byte */
 };
 
+enum exit_flags {
+	EXIT_OOM_VICTIM = 1, /* the kernel had chosen it to free memory */
+};
+
 struct record_head {
 	__u64 time_ns;
 	__u32 pid;
 	__u8 kind; /* enum record_kind */
-	__u8 role; /* enum role; this and the next two only of RECORD_IO, else 0 */
+	__u8 role; /* enum role; this and the next only of RECORD_IO, else 0 */
 	__u8 direction; /* enum direction */
-	__u8 flags; /* enum io_flags */
+	__u8 flags; /* enum io_flags; of RECORD_EXIT enum exit_flags */
 };
 
 #define RECORD_TAIL_BYTES 8

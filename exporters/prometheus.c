@@ -2,6 +2,8 @@
 #include "prometheus.h"
 
 #include <math.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What stands in a bucket's line between its labels and its value. */
@@ -27,6 +29,10 @@ static const struct family unread = {"bittern_http_server_unread_requests", "gau
 static const struct family undecoded = {
 	"bittern_service_undecoded_connections_total", "counter",
 	"Connections of the service whose requests could not be read, by reason."};
+static const struct family processes = {"bittern_service_processes", "gauge",
+					"Living processes of the service."};
+static const struct family exits = {"bittern_service_process_exits_total", "counter",
+				    "Processes of the service that ended, by how."};
 static const struct family service_info = {"bittern_service_info", "gauge",
 					   "A service that is watched, and what it is."};
 static const struct family target_info = {
@@ -385,6 +391,65 @@ static void render_undecoded(struct page *p, const struct snapshot *snapshot)
 	}
 }
 
+static void render_processes(struct page *p, const struct snapshot *snapshot)
+{
+	if (!snapshot->service_count)
+		return;
+	family_begin(p, &processes);
+	for (size_t i = 0; i < snapshot->service_count; i++) {
+		p->labels.len = 0;
+		service_labels(p, snapshot->services[i]);
+		number_sample(p, processes.name, snapshot->services[i]->process_count);
+	}
+}
+
+static void exit_labels(struct page *p, enum service_exit how)
+{
+	const char *name = how == SERVICE_EXIT_OOM_KILLED ? "KILL" : sigabbrev_np((int)how);
+	char text[16];
+
+	if (how == SERVICE_EXIT_ZERO) {
+		label(p, "exit_code", "zero");
+	} else if (how == SERVICE_EXIT_NONZERO) {
+		label(p, "exit_code", "nonzero");
+	} else {
+		if (name)
+			snprintf(text, sizeof(text), "SIG%s", name);
+		else
+			snprintf(text, sizeof(text), "SIG%d", (int)how); /* a real-time signal */
+		label(p, "signal", text);
+	}
+	if (how == SERVICE_EXIT_OOM_KILLED)
+		label(p, "oom", "true");
+}
+
+/* Those that tell of trouble exist from the beginning, so that the first one is an increase. */
+static bool exit_is_shown(const struct service *service, enum service_exit how)
+{
+	return service->exit_counts[how] || how == SERVICE_EXIT_ZERO || how == SIGABRT ||
+	       how == SIGKILL || how == SIGSEGV || how == SIGTERM || how == SERVICE_EXIT_NONZERO ||
+	       how == SERVICE_EXIT_OOM_KILLED;
+}
+
+static void render_exits(struct page *p, const struct snapshot *snapshot)
+{
+	if (!snapshot->service_count)
+		return;
+	family_begin(p, &exits);
+	for (size_t i = 0; i < snapshot->service_count; i++) {
+		const struct service *service = snapshot->services[i];
+
+		for (enum service_exit how = 0; how < SERVICE_EXIT_COUNT; how++) {
+			if (!exit_is_shown(service, how))
+				continue;
+			p->labels.len = 0;
+			service_labels(p, service);
+			exit_labels(p, how);
+			number_sample(p, exits.name, service->exit_counts[how]);
+		}
+	}
+}
+
 static void render_service_info(struct page *p, const struct snapshot *snapshot)
 {
 	if (!snapshot->service_count)
@@ -447,6 +512,8 @@ int prometheus_render(struct text *out, const struct snapshot *snapshot)
 		render_series(&page, snapshot, &series_families[i]);
 	render_unread(&page, snapshot);
 	render_undecoded(&page, snapshot);
+	render_processes(&page, snapshot);
+	render_exits(&page, snapshot);
 	render_service_info(&page, snapshot);
 	render_target_info(&page, snapshot);
 	render_self(&page, snapshot);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "../agent/service_name.h"
 #include "../agent/services.h"
 #include "fake_proc.h"
 
@@ -98,15 +99,27 @@ static inline void exec_python(struct bench *b, int pid, const char *module)
 	exec_as(b, pid, 1, "/usr/bin/python3", arguments, "/srv/x");
 }
 
-static inline void exit_process(struct bench *b, int pid)
+#define EXITED(status) ((status) << 8) /* as wait(2) has it; a signal is its number */
+
+static inline void end_process(struct bench *b, int pid, uint32_t code)
 {
 	fake_gone(&b->fake, pid);
-	services_exit(b->services, pid, b->now_ns);
+	services_exit(b->services, pid, code, false, b->now_ns);
+}
+
+static inline void exit_process(struct bench *b, int pid)
+{
+	end_process(b, pid, EXITED(0));
 }
 
 static inline struct service *serve(struct bench *b, int pid, uint16_t port)
 {
 	return services_bind(b->services, pid, port, b->now_ns);
+}
+
+static inline struct service *request(struct bench *b, int pid)
+{
+	return services_bind_client(b->services, pid, b->now_ns);
 }
 
 static inline size_t count_services(const struct bench *b)

@@ -223,7 +223,6 @@ static void children_of_multiprocessing_are_known(void **state)
 {
 	static const char *const children[] = {
 		"python|-c|from multiprocessing.spawn import spawn_main; spawn_main(5, 7)|--x",
-		"python|-Xdev|-c|from multiprocessing.resource_tracker import main;main(4)",
 		"python|-c|from multiprocessing.forkserver import main; main(1)",
 		"python|-m|joblib.externals.loky.backend.popen_loky_posix|--process-name|x",
 	};
@@ -549,6 +548,11 @@ static void workers_run_the_program_of_their_master(void **state)
 	make_facts(&master, RUNTIME_PYTHON, "/", "gunicorn: master [shop.wsgi:app]");
 	make_facts(&worker, RUNTIME_PYTHON, "/", "gunicorn: worker [shop.wsgi:app]");
 	assert_true(service_name_same_program(&master, &worker));
+	make_facts(&master, RUNTIME_PYTHON, "/", "python|-c|import shop");
+	make_facts(&worker, RUNTIME_PYTHON, "/", "python|-c|import shop");
+	assert_true(service_name_same_program(&master, &worker));
+	make_facts(&worker, RUNTIME_PYTHON, "/", "python|-c|import till");
+	assert_false(service_name_same_program(&master, &worker));
 }
 
 int main(void)

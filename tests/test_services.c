@@ -117,7 +117,7 @@ static void a_fork_is_what_its_parent_is(void **state)
 	service = serve(b, 11, 8000);
 	assert_string_equal(service->name, "shop");
 	services_fork(b->services, 11, 12, b->now_ns);
-	assert_int_equal(service->process_count, 2);
+	assert_int_equal(service->process_count, 3);
 	assert_ptr_equal(serve(b, 12, 9000), service);
 	assert_int_equal(services_facts(b->services, 12)->pid, 12);
 	assert_int_equal(services_facts(b->services, 12)->parent, 11);
@@ -175,8 +175,8 @@ static void records_after_the_exit_still_find_their_service(void **state)
 	services_expire(b->services, b->now_ns + PROCESS_KEEP_NS);
 	assert_null(serve(b, 10, 8000));
 	assert_int_equal(count_services(b), 2);
-	services_exit(b->services, 10, b->now_ns);
-	services_exit(b->services, 10, b->now_ns);
+	services_exit(b->services, 10, 0, false, b->now_ns);
+	services_exit(b->services, 10, 0, false, b->now_ns);
 }
 
 static void a_pid_that_is_used_again_is_a_new_process(void **state)
@@ -219,7 +219,7 @@ static void children_of_multiprocessing_are_what_their_parent_is(void **state)
 	assert_string_equal(service->name, "shop");
 	services_fork(b->services, 21, 22, b->now_ns);
 	exec_as(b, 22, 21, "/usr/bin/python3", spawned, "/srv/x");
-	assert_int_equal(service->process_count, 2);
+	assert_int_equal(service->process_count, 3);
 	/* Found by a scan, children first. */
 	fake_process(&b->fake, 31,
 		     &(struct fake_process){
@@ -282,7 +282,7 @@ static void full_tables_refuse_and_count(void **state)
 	assert_int_equal(services_stats(b->services).process_count, SERVICES_PROCESSES_MAX);
 	assert_true(services_stats(b->services).refused_processes > 0);
 	for (int pid = 5000; pid < 5000 + SERVICES_PROCESSES_MAX; pid++)
-		services_exit(b->services, pid, b->now_ns);
+		services_exit(b->services, pid, 0, false, b->now_ns);
 	assert_int_equal(first->process_count, 2);
 	services_expire(b->services, b->now_ns + PROCESS_KEEP_NS);
 	assert_true(services_stats(b->services).process_count < 1100);
@@ -296,7 +296,7 @@ static void exited_processes_of_no_interest_make_room(void **state)
 	exec_as(b, 10, 1, "/bin/sh", "sh", "/");
 	for (int pid = 5000; pid < last; pid++) {
 		services_fork(b->services, 10, pid, b->now_ns);
-		services_exit(b->services, pid, b->now_ns);
+		services_exit(b->services, pid, 0, false, b->now_ns);
 	}
 	assert_int_equal(services_stats(b->services).refused_processes, 0);
 	exec_python(b, 11, "shop");

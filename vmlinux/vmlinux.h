@@ -52,9 +52,12 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct mm_struct;
+
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
+	struct mm_struct *oom_mm; /* set once the OOM killer has chosen the process */
 };
 
 struct task_struct {
@@ -64,6 +67,7 @@ struct task_struct {
 	int exit_code;
 	struct task_struct *real_parent, *group_leader;
 	struct signal_struct *signal;
+	struct mm_struct *mm;
 };
 
 struct linux_binprm;
