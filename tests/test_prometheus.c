@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,27 @@ static size_t occurrences(const char *text, const char *needle)
 	return count;
 }
 
+#define SHOP "{service_name=\"shop\",service_namespace=\"web\""
+#define EXITS(how, n) "bittern_service_process_exits_total" SHOP "," how "} " n "\n"
+/* clang-format off */
+#define PROCESSES                                                                    \
+	"# HELP bittern_service_processes Living processes of the service.\n"        \
+	"# TYPE bittern_service_processes gauge\n"                                   \
+	"bittern_service_processes" SHOP "} 3\n"                                     \
+	"# HELP bittern_service_process_exits_total "                                \
+	"Processes of the service that ended, by how.\n"                             \
+	"# TYPE bittern_service_process_exits_total counter\n"                       \
+	EXITS("exit_code=\"zero\"", "2")                                             \
+	EXITS("signal=\"SIGHUP\"", "4")                                              \
+	EXITS("signal=\"SIGABRT\"", "0")                                             \
+	EXITS("signal=\"SIGKILL\"", "5")                                             \
+	EXITS("signal=\"SIGSEGV\"", "0")                                             \
+	EXITS("signal=\"SIGTERM\"", "0")                                             \
+	EXITS("signal=\"SIG34\"", "6")                                               \
+	EXITS("exit_code=\"nonzero\"", "7")                                          \
+	EXITS("signal=\"SIGKILL\",oom=\"true\"", "8")
+/* clang-format on */
+
 static const char small_page[] =
 	"# HELP http_server_request_duration_seconds Duration of HTTP server requests.\n"
 	"# TYPE http_server_request_duration_seconds histogram\n"
@@ -64,6 +86,10 @@ static const char small_page[] =
 				"3") "http_server_request_duration_seconds_sum{" LABELS
 				     "} 100.300000001\n"
 				     "http_server_request_duration_seconds_count{" LABELS "} 3\n"
+				     "# HELP bittern_http_server_unread_requests "
+				     "Requests that have arrived and wait to be read.\n"
+				     "# TYPE bittern_http_server_unread_requests gauge\n"
+				     "bittern_http_server_unread_requests" SHOP "} 0\n"
 				     "# HELP bittern_service_undecoded_connections_total "
 				     "Connections of the service whose requests could not be read, "
 				     "by reason.\n"
@@ -71,27 +97,26 @@ static const char small_page[] =
 #define UNDECODED(reason, n)                                                 \
 	"bittern_service_undecoded_connections_total{service_name=\"shop\"," \
 	"service_namespace=\"web\",reason=\"" reason "\"} " n "\n"
-	UNDECODED("http2", "0") UNDECODED("tls", "7") UNDECODED(
-		"other",
-		"0") "# HELP bittern_service_info A service that is watched, and what it is.\n"
-		     "# TYPE bittern_service_info gauge\n"
-		     "bittern_service_info{service_name=\"shop\",service_namespace=\"web\","
-		     "service_instance_id=\"3f1c\",process_runtime_name=\"python\",container_id="
-		     "\"0af1\"} 1\n"
-		     "# HELP target_info This instance of bittern; the services are in "
-		     "bittern_service_info.\n"
-		     "# TYPE target_info gauge\n"
-		     "target_info{service_name=\"bittern\",service_version=\"1.2.3\",host_name="
-		     "\"node-1\","
-		     "os_type=\"linux\",telemetry_sdk_name=\"bittern\",telemetry_sdk_version=\"1.2."
-		     "3\"} 1\n"
-		     "# HELP bittern_agent_lost_records_total Records lost, by cause.\n"
-		     "# TYPE bittern_agent_lost_records_total counter\n"
-		     "bittern_agent_lost_records_total{cause=\"ring_full\"} 12345678901\n"
-		     "bittern_agent_lost_records_total{cause=\"unreadable\"} 0\n"
-		     "# HELP bittern_agent_ring_fill_ratio How full the ring was.\n"
-		     "# TYPE bittern_agent_ring_fill_ratio gauge\n"
-		     "bittern_agent_ring_fill_ratio 0.1\n";
+	UNDECODED("http2", "0") UNDECODED("tls", "7") UNDECODED("other", "0") PROCESSES
+	"# HELP bittern_service_info A service that is watched, and what it is.\n"
+	"# TYPE bittern_service_info gauge\n"
+	"bittern_service_info{service_name=\"shop\",service_namespace=\"web\","
+	"service_instance_id=\"3f1c\",process_runtime_name=\"python\",container_id="
+	"\"0af1\"} 1\n"
+	"# HELP target_info This instance of bittern; the services are in "
+	"bittern_service_info.\n"
+	"# TYPE target_info gauge\n"
+	"target_info{service_name=\"bittern\",service_version=\"1.2.3\",host_name="
+	"\"node-1\","
+	"os_type=\"linux\",telemetry_sdk_name=\"bittern\",telemetry_sdk_version=\"1.2."
+	"3\"} 1\n"
+	"# HELP bittern_agent_lost_records_total Records lost, by cause.\n"
+	"# TYPE bittern_agent_lost_records_total counter\n"
+	"bittern_agent_lost_records_total{cause=\"ring_full\"} 12345678901\n"
+	"bittern_agent_lost_records_total{cause=\"unreadable\"} 0\n"
+	"# HELP bittern_agent_ring_fill_ratio How full the ring was.\n"
+	"# TYPE bittern_agent_ring_fill_ratio gauge\n"
+	"bittern_agent_ring_fill_ratio 0.1\n";
 
 static void a_page_has_every_family_once_with_its_samples(void **state)
 {
@@ -102,7 +127,14 @@ static void a_page_has_every_family_once_with_its_samples(void **state)
 			       .instance_id = "3f1c",
 			       .container_id = "0af1",
 			       .runtime = RUNTIME_PYTHON,
-			       .undecoded_counts = {[UNDECODED_TLS] = 7}};
+			       .process_count = 3,
+			       .undecoded_counts = {[UNDECODED_TLS] = 7},
+			       .exit_counts = {[SERVICE_EXIT_ZERO] = 2,
+					       [SIGHUP] = 4,
+					       [SIGKILL] = 5,
+					       [34] = 6,
+					       [SERVICE_EXIT_NONZERO] = 7,
+					       [SERVICE_EXIT_OOM_KILLED] = 8}};
 	const struct service *services[] = {&shop};
 	const struct snapshot_series series = {.service = &shop,
 					       .route = "/orders/{id}",
