@@ -311,7 +311,9 @@ void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_n
 	process->runtime = inherited.runtime;
 	process->wanted = inherited.wanted;
 	process->facts = packed_facts_share(inherited.facts);
-	assume(process, inherited.service, now_ns);
+	/* Node.js itself never forks: it will be another program, or fail to become one. */
+	if (process->runtime != RUNTIME_NODEJS)
+		assume(process, inherited.service, now_ns);
 	tell_wanted(s, child, process->wanted);
 }
 

@@ -109,7 +109,8 @@ int services_open(struct services **out, const struct services_config *config);
 int services_scan(struct services *s, uint64_t now_ns);
 
 void services_exec(struct services *s, pid_t pid, uint64_t now_ns);
-/* The child starts with what its parent is, and counts as its service's at once. */
+/* The child starts with what its parent is, and counts as its service's at once, but for a child
+ * of Node.js, which forks only to execute another program. */
 void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_ns);
 /* code as wait(2) has it; oom_victim: the kernel had chosen it to free memory. An exit that is only
  * found by a scan is not counted: how it ended is not known. */

@@ -120,11 +120,17 @@ static void what_a_service_starts_as_another_program_is_none_of_it(void **state)
 		end_process(b, pid, EXITED(1));
 	services_exit(b->services, 16, EXITED(127), false, b->now_ns); /* a vfork without exec */
 	assert_int_equal(exits_in_sum(service), 0);
-	/* A fork that stays what it is counts. */
+	/* A fork that stays what it is counts. Node.js has none: its fork could not exec. */
 	services_fork(b->services, 10, 17, b->now_ns);
 	end_process(b, 17, EXITED(0));
 	assert_int_equal(exits_in_sum(service), 1);
 	assert_int_equal(service->process_count, 1);
+	exec_as(b, 20, 1, "/bin/node", "node|server.js", "/srv/till");
+	service = serve(b, 20, 9000);
+	services_fork(b->services, 20, 21, b->now_ns);
+	assert_int_equal(service->process_count, 1);
+	end_process(b, 21, EXITED(127));
+	assert_int_equal(exits_in_sum(service), 0);
 }
 
 static void programs_of_another_master_are_none_of_it(void **state)
