@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Durations against those that the application measured itself: the mean, and the place of every
-value among the histogram's buckets (median and maximum are among them). The service runs with
-real-time priority: else it is often preempted by its client right after a send, before it takes
-the time."""
+"""Durations against those that the application measured itself, request by request: each has a
+route of its own, so the sum of its series is its duration.
 
+The kernel's two instants lie between times that the application takes (services/truth.py), so a
+true duration lies between two bounds. Other work on the machine moves the bounds apart, but never
+past the duration: a busy machine can make the test less sharp, not fail."""
+
+import itertools
 import random
+import statistics
+import time
 
 import pytest
 
@@ -13,83 +18,109 @@ import load
 from expect import assert_exact, truth_counts
 
 KINDS = ["plain", "streamed", "big", "file"]
-COUNT_ONE = {1: 20, 10: 10, 100: 3}  # ms -> requests by one client
-COUNT_MANY = {1: 64, 10: 64, 100: 32, 1000: 16}  # by 16 clients together
+COUNTS = {  # clients -> ms -> requests of each kind by all of them together
+    1: {1: 20, 10: 10, 100: 3, 1000: 1},
+    16: {1: 64, 10: 64, 100: 32, 1000: 16},
+}
+# What is promised is 20 us or 1 %, with 16 clients 0.3 ms or 1 %. The bounds hold to the last
+# microsecond; one more is for the two ways to read one clock.
+TOLERANCE_NS = 1000
 DURATION = "http_server_request_duration_seconds"
 
 
-def requests(count_by_ms):
-    wanted = [load.Request("GET", f"/sleep{ms}/{kind}")
-              for ms, count in count_by_ms.items() for kind in KINDS for _ in range(count)]
+def requests(connections):
+    """Each with a word of its own as its last segment, fewer of them than are folded."""
+    wanted = []
+    for (ms, count), kind in itertools.product(COUNTS[connections].items(), KINDS):
+        words = map("".join, itertools.product("abcdefghij", repeat=2))
+        wanted += [load.Request("GET", f"/sleep{ms}/{kind}/{next(words)}") for _ in range(count)]
     random.Random(1).shuffle(wanted)
     return wanted
 
 
-def problems(page, name, path, seconds, tolerance_s):
-    """What of the path's histogram does not agree with the durations the application measured."""
-    labels = {"service_name": name, "http_route": path}
-    mean = sum(seconds) / len(seconds)
-    measured = page.total(f"{DURATION}_sum", **labels) / page.total(f"{DURATION}_count", **labels)
-    if abs(measured - mean) > max(tolerance_s, mean * 0.01):
-        yield f"{path}: mean {measured * 1e3:.3f} ms, should be {mean * 1e3:.3f}"
+def bounds(samples, lines):
+    """path -> the least and the most that the request can have taken, in ns. Where the application
+    does not know, the request was read after the client sent it, and its end was over when the next
+    on the same connection was read, or now."""
+    sent_ns = {s.request.path: s.sent_ns for s in samples}
+    lines = sorted(lines, key=lambda line: line["begin_ns"])
+    next_ns = [line["begin_ns"] for line in lines[1:]] + [time.monotonic_ns()]
+    found = {}
+    for line, next_begin_ns in zip(lines, next_ns):
+        found[line["path"]] = (
+            line["handed_ns"] - line["begin_ns"],
+            line.get("end_ns", next_begin_ns) - line.get("before_ns", sent_ns[line["path"]]))
+    return found
+
+
+def problems(page, name, bounds_ns):
+    """Requests whose duration is not within its bounds, and those in a wrong bucket."""
+    measured_ns = {}
+    for sample in page.values(f"{DURATION}_sum", service_name=name):
+        measured_ns[sample.labels["http_route"]] = sample.value * 1e9
+    assert measured_ns.keys() == bounds_ns.keys()
+    for path, (least_ns, most_ns) in bounds_ns.items():
+        if not least_ns - TOLERANCE_NS <= measured_ns[path] <= most_ns + TOLERANCE_NS:
+            yield (f"{path}: {measured_ns[path] / 1e3:.0f} us, should be between "
+                   f"{least_ns / 1e3:.0f} and {most_ns / 1e3:.0f}")
     for sample in page.samples:
-        if sample.name == f"{DURATION}_bucket" and labels.items() <= sample.labels.items():
-            bound = float(sample.labels["le"])
-            slack = [max(tolerance_s, s * 0.01) for s in seconds]
-            least = sum(s + x <= bound for s, x in zip(seconds, slack))
-            most = sum(s - x <= bound for s, x in zip(seconds, slack))
-            if not least <= sample.value <= most:
-                yield f"{path}: {sample.value} up to {bound} s, should be {least} to {most}"
+        if sample.name == f"{DURATION}_bucket" and sample.labels["service_name"] == name:
+            path, bound = sample.labels["http_route"], sample.labels["le"]
+            if sample.value != (measured_ns[path] <= float(bound) * 1e9):
+                yield f"{path}: {sample.value} up to {bound} s, took {measured_ns[path]} ns"
+    summarise(measured_ns, bounds_ns)
 
 
-ATTEMPTS = 3
+def widths_ns(bounds_ns):
+    return [most_ns - least_ns for least_ns, most_ns in bounds_ns.values()]
 
 
-def check(*arguments):
-    """Other work on the machine comes between the application's clock and the kernel's, and only
-    ever adds to the difference: one round of three within the tolerance shows that it holds. The
-    counts are exact in each."""
-    for attempt in range(ATTEMPTS):
-        wrong = measure(*arguments)
-        if not wrong:
-            return
-        print(f"round {attempt + 1}:", *wrong, sep="\n  ")
-    assert not wrong, "\n".join(wrong)
+def summarise(measured_ns, bounds_ns):
+    """Mean, p50 and maximum, as bittern has them and as the application. They are between their
+    bounds when every request is."""
+    def group(path):
+        return path.rpartition("/")[0]
+
+    for route, paths in itertools.groupby(sorted(measured_ns, key=group), group):
+        paths = list(paths)
+        columns = [[measured_ns[p] for p in paths], *zip(*(bounds_ns[p] for p in paths))]
+        print(f"{route:17} x {len(paths):2} (us)", *(
+            f"{what} {' '.join(f'{of(column) / 1e3:.0f}' for column in columns)}"
+            for what, of in (("mean", statistics.mean), ("p50", statistics.median),
+                             ("max", max))), sep="  ")
+    widths = widths_ns(bounds_ns)
+    print(f"bounds {min(widths) / 1e3:.0f} to {max(widths) / 1e3:.0f} us apart, "
+          f"median {statistics.median(widths) / 1e3:.0f}")
 
 
-def measure(service, agent, what, name, count_by_ms, connections, tolerance_s):
-    bittern = agent()
-    shop = service(what, "odd", prefix=["chrt", "-f", "1"])
-    result = load.run(shop.address, requests(count_by_ms), connections=connections)
+def check(service, agent, what, name, connections):
+    bittern = agent("--max-routes", "1000")
+    shop = service(what, "odd")
+    result = load.run(shop.address, requests(connections), connections=connections)
     assert not result.errors
     lines = shop.truth(len(result.samples))
+    bounds_ns = bounds(result.samples, lines)
     page = bittern.scrape()
     assert_exact(page, name, truth_counts(lines))
-    seconds = {}
-    for line in lines:
-        seconds.setdefault(line["path"], []).append(line["duration_ns"] / 1e9)
-    bittern.stop_clean()
-    shop.stop()
-    return [p for path in sorted(seconds)
-            for p in problems(page, name, path, seconds[path], tolerance_s)]
+    wrong = list(problems(page, name, bounds_ns))
+    assert not wrong, "\n".join(wrong)
+    return bounds_ns
 
 
 TIMED = [frameworks.BIN / "python", "timed.py"]
-FRAMEWORKS = ["node", "fastapi-httptools-uvloop", "aiohttp", "flask-gthread", "stdlib"]
 
 
-def test_one_client_within_20_us(service, agent):
-    check(service, agent, TIMED, "odd", COUNT_ONE | {1000: 1}, 1, 20e-6)
+@pytest.mark.parametrize("connections", COUNTS)
+def test_every_duration_is_what_the_application_measured(service, agent, connections):
+    bounds_ns = check(service, agent, TIMED, "odd", connections)
+    assert min(widths_ns(bounds_ns)) < 20_000, "too busy to tell 20 us"
 
 
-def test_16_clients_within_300_us(service, agent):
-    check(service, agent, TIMED, "odd", COUNT_MANY, 16, 300e-6)
-
-
-# Frameworks cannot measure so finely: they begin after parsing, and end before or after the last
-# send. Under load an event loop reads a batch of requests before the first handler begins; node
-# runs each at once.
-@pytest.mark.parametrize("framework, connections", [(f, 1) for f in FRAMEWORKS] + [("node", 16)])
+# A framework sees less: its handler begins after parsing, and hands the last byte to a server that
+# may keep it a while. Those of asyncio do not tell when they have passed it on: the next request
+# tells, if there is one client.
+@pytest.mark.parametrize("framework, connections", [
+    *itertools.product(["fastapi-httptools-uvloop", "aiohttp"], [1]),
+    *itertools.product(["node", "flask-gthread", "stdlib"], COUNTS)])
 def test_frameworks_agree_within_their_own_precision(service, agent, framework, connections):
-    check(service, agent, framework, frameworks.BY_ID[framework].name,
-          COUNT_ONE if connections == 1 else COUNT_MANY, connections, 1e-3)
+    check(service, agent, framework, frameworks.BY_ID[framework].name, connections)

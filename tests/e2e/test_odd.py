@@ -137,9 +137,8 @@ def test_chunks_that_hold_a_last_chunk_do_not_end_the_response(service, agent):
     lines = shop.truth(5)
     page = bittern.scrape()
     assert_exact(page, ODD, truth_counts(lines))
-    seconds = sum(t["duration_ns"] for t in lines) / 1e9
-    assert page.total("http_server_request_duration_seconds_sum",
-                      service_name=ODD) == pytest.approx(seconds, rel=0.01)
+    seconds = sum(t["handed_ns"] - t["begin_ns"] for t in lines) / 1e9  # 80 ms each, or more
+    assert page.total("http_server_request_duration_seconds_sum", service_name=ODD) >= seconds
 
 
 @pytest.mark.parametrize("path", ["/600-writes", "/600-sends"])

@@ -38,7 +38,7 @@ const routes = [
   [/^GET \/stream$/, (req, res) => shop.stream(res)],
   [/^GET \/big$/, big],
   [/^GET \/file$/, file],
-  [/^GET \/sleep(\d+)\/(\w+)$/, sleep],
+  [/^GET \/sleep(\d+)\/(\w+)(?:\/\w+)?$/, sleep],
   [/^/, (req, res) => json(res, 404, {})],
 ];
 

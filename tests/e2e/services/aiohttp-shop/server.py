@@ -16,8 +16,9 @@ class TruthLogger(AbstractAccessLogger):
 
     def log(self, request, response, time):
         end_ns = truth.now_ns()
-        truth.record(request.method, request.path, response.status,
-                     end_ns - int(time * 1e9), end_ns)
+        begin_ns = end_ns - int(time * 1e9)
+        truth.record(request.method, request.path, response.status, begin_ns,
+                     handed_ns=request.get("handed_ns", begin_ns))
 
 
 @routes.get("/ok")  # HEAD as well
@@ -61,6 +62,7 @@ async def stream(request, sleep_ms=0):
     response.enable_chunked_encoding()
     await response.prepare(request)
     for i, chunk in enumerate(shop.CHUNKS):
+        request["handed_ns"] = truth.now_ns()
         await response.write(chunk)
         if i == 0:
             await asyncio.sleep(sleep_ms / 1000)
@@ -79,11 +81,13 @@ async def file(request):
 
 
 @routes.get(r"/sleep{ms:\d+}/{kind}")
+@routes.get(r"/sleep{ms:\d+}/{kind}/{word}")
 async def sleep(request):
     ms, kind = int(request.match_info["ms"]), request.match_info["kind"]
     if kind == "streamed":
         return await stream(request, ms)
     await asyncio.sleep(ms / 1000)
+    request["handed_ns"] = truth.now_ns()
     return await {"plain": ok, "big": big, "file": file}[kind](request)
 
 

@@ -67,28 +67,29 @@ async def file():
     return FileResponse(shop.BIG_FILE)
 
 
-def add_sleep(ms):
-    @app.get(f"/sleep{ms}/plain")
+def add_sleep(ms, more):
+    @app.get(f"/sleep{ms}/plain{more}")
     async def plain():
         await asyncio.sleep(ms / 1000)
         return shop.ITEM
 
-    @app.get(f"/sleep{ms}/streamed")
+    @app.get(f"/sleep{ms}/streamed{more}")
     async def streamed():
         return StreamingResponse(chunks(ms))
 
-    @app.get(f"/sleep{ms}/big")
+    @app.get(f"/sleep{ms}/big{more}")
     async def sleep_big():
         await asyncio.sleep(ms / 1000)
         return Response(shop.BIG)
 
-    @app.get(f"/sleep{ms}/file")
+    @app.get(f"/sleep{ms}/file{more}")
     async def sleep_file():
         await asyncio.sleep(ms / 1000)
         return FileResponse(shop.BIG_FILE)
 
 
 for ms in shop.SLEEPS_MS:
-    add_sleep(ms)
+    add_sleep(ms, "")
+    add_sleep(ms, "/{word}")
 
 app.add_middleware(truth.Asgi)

@@ -67,7 +67,8 @@ def file():
 
 
 @app.get("/sleep<int:ms>/<kind>")
-def sleep(ms, kind):
+@app.get("/sleep<int:ms>/<kind>/<word>")
+def sleep(ms, kind, word=None):
     if kind == "streamed":
         return Response(chunks(ms))
     time.sleep(ms / 1000)

@@ -18,6 +18,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
+        self.handed_ns = truth.now_ns()
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -43,6 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for i, chunk in enumerate(shop.CHUNKS):
+            self.handed_ns = truth.now_ns()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             if i == 0:
                 time.sleep(sleep_ms / 1000)
@@ -55,6 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(os.path.getsize(shop.BIG_FILE)))
         self.end_headers()
+        self.handed_ns = truth.now_ns()
         with open(shop.BIG_FILE, "rb") as f:
             self.connection.sendfile(f)
 
@@ -68,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         "(GET|HEAD) /ok": ok, "POST /items": create, r"DELETE /items/\d+": delete,
         r"GET /users/\d+": ok, "GET /cached": cached, "GET /fail": fail, "GET /readonly": ok,
         "GET /stream": stream, "GET /big": big, "GET /file": file,
-        r"GET /sleep(\d+)/(\w+)": sleep,
+        r"GET /sleep(\d+)/(\w+)(?:/\w+)?": sleep,
     }
 
     def do(self):
@@ -80,12 +83,13 @@ class Handler(BaseHTTPRequestHandler):
         else:
             known = re.fullmatch("|".join(p.split()[1] for p in self.ROUTES), path)
             self.send_error(405 if known else 404)
-        truth.record(self.command, path, self.status, self.begin_ns)
+        truth.record(self.command, path, self.status, self.begin_ns,
+                     handed_ns=self.handed_ns, end_ns=truth.now_ns())
 
     do_GET = do_HEAD = do_POST = do_DELETE = do_PATCH = do
 
     def parse_request(self):
-        self.begin_ns = truth.now_ns()
+        self.begin_ns = self.handed_ns = truth.now_ns()
         return super().parse_request()
 
     def log_request(self, code="-", size="-"):
