@@ -96,8 +96,10 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 		error = bpf_map__set_max_entries(c->skeleton->maps.records, ring_bytes);
 	if (!error)
 		c->skeleton->rodata->ring_wakeup_bytes = ring_bytes / 4;
-	if (!error) /* attached at each listing, to the map */
+	if (!error) { /* iterators are attached when they are run */
 		bpf_program__set_autoattach(c->skeleton->progs.socket_list, false);
+		bpf_program__set_autoattach(c->skeleton->progs.socket_adopt, false);
+	}
 	if (!error)
 		error = bittern__load(c->skeleton);
 	if (error) {
@@ -114,6 +116,33 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 	return 0;
 }
 
+/* The file descriptor of what an iterator writes, or -errno. The link is not needed for reading. */
+static int open_iterator(struct bpf_program *program, const struct bpf_iter_attach_opts *options)
+{
+	struct bpf_link *link = bpf_program__attach_iter(program, options);
+	int fd;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	bpf_link__destroy(link);
+	return fd;
+}
+
+/* Listeners and connections that are older than the hooks. */
+static int adopt(struct capture *c)
+{
+	int fd = open_iterator(c->skeleton->progs.socket_adopt, NULL);
+	ssize_t n;
+	char none;
+
+	if (fd < 0)
+		return fd;
+	n = read(fd, &none, sizeof(none)); /* runs through all files */
+	close(fd);
+	return n < 0 ? -EIO : 0;
+}
+
 int capture_attach(struct capture *c, char *why, size_t why_len)
 {
 	struct bittern *skeleton = c->skeleton;
@@ -127,6 +156,8 @@ int capture_attach(struct capture *c, char *why, size_t why_len)
 		error = -errno;
 	if (!error)
 		error = bittern__attach(skeleton);
+	if (!error)
+		error = adopt(c);
 	return error ? explain(why, why_len, "cannot attach the BPF programs", error) : 0;
 }
 
@@ -161,31 +192,26 @@ void capture_set_wanted(struct capture *c, pid_t pid, bool wanted)
 		bpf_map_update_elem(map, &key, &one, BPF_ANY);
 }
 
-int capture_list_unix(struct capture *c,
-		      void (*socket)(void *context, const struct connection_state *state),
-		      void *context)
+int capture_list(struct capture *c, bool all,
+		 void (*connection)(void *context, const struct connection_state *state),
+		 void *context)
 {
 	union bpf_iter_link_info info = {.map.map_fd = bpf_map__fd(c->skeleton->maps.connections)};
 	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info,
 		    .link_info_len = sizeof(info));
-	struct bpf_link *link = bpf_program__attach_iter(c->skeleton->progs.socket_list, &options);
 	struct connection_state states[64];
 	ssize_t n;
 	int fd, i;
 
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0) {
-		bpf_link__destroy(link);
+	c->skeleton->bss->list_all_connections = all;
+	fd = open_iterator(c->skeleton->progs.socket_list, &options);
+	if (fd < 0)
 		return fd;
-	}
 	while ((n = read(fd, states, sizeof(states))) > 0) {
 		for (i = 0; i < (int)(n / (ssize_t)sizeof(states[0])); i++)
-			socket(context, &states[i]);
+			connection(context, &states[i]);
 	}
 	close(fd);
-	bpf_link__destroy(link);
 	return n < 0 ? -EIO : 0;
 }
 

@@ -29,10 +29,11 @@ int capture_fd(const struct capture *c);
 int capture_drain(struct capture *c, void (*record)(void *context, const void *bytes, size_t size),
 		  void *context);
 void capture_set_wanted(struct capture *c, pid_t pid, bool wanted);
-/* Lists the unix sockets with HTTP. 0 or -errno. */
-int capture_list_unix(struct capture *c,
-		      void (*socket)(void *context, const struct connection_state *state),
-		      void *context);
+/* Lists unix sockets with HTTP and connections with unread bytes; all: every connection with HTTP.
+ * 0 or -errno. Some 0.7 us for each of the host's connections that have storage. */
+int capture_list(struct capture *c, bool all,
+		 void (*connection)(void *context, const struct connection_state *state),
+		 void *context);
 /* Requests whose record found the ring full, by process, since the start. */
 void capture_lost_requests(struct capture *c,
 			   void (*lost)(void *context, pid_t pid, uint64_t count), void *context);

@@ -7,31 +7,11 @@
 #define BUCKETS_FIRST 1024
 #define EVICT_LOOK_MAX 64 /* connections looked at for an idle one */
 
-static void list_init(struct link_pair *list)
-{
-	list->previous = list->next = list;
-}
-
-static void list_add_last(struct link_pair *list, struct link_pair *item)
-{
-	item->previous = list->previous;
-	item->next = list;
-	list->previous->next = item;
-	list->previous = item;
-}
-
-static void list_remove(struct link_pair *item)
-{
-	item->previous->next = item->next;
-	item->next->previous = item->previous;
-	item->next = item->previous = NULL;
-}
-
 int connections_open(struct connections *t, size_t max_count)
 {
 	pool_init(&t->pool, sizeof(struct connection), max_count);
-	list_init(&t->by_activity);
-	list_init(&t->unsettled);
+	links_init(&t->by_activity);
+	links_init(&t->unsettled);
 	t->unix_count = 0;
 	t->evicted = 0;
 	t->bucket_count = BUCKETS_FIRST;
@@ -79,7 +59,8 @@ static void grow(struct connections *t)
 
 bool connection_is_idle(const struct connection *c)
 {
-	return !c->first && !c->unsettled.next && !c->requests.in_fields && !c->requests.line_len;
+	return !c->first && !c->held && !c->unread_counted && !c->unsettled.next &&
+	       !c->requests.in_fields && !c->requests.line_len;
 }
 
 /* Those that wait go to the list's end, so that many of them cannot stand in the way for long. */
@@ -94,8 +75,8 @@ static void evict(struct connections *t, struct stream_memory *memory)
 			t->evicted++;
 			return;
 		}
-		list_remove(&c->by_activity);
-		list_add_last(&t->by_activity, &c->by_activity);
+		links_remove(&c->by_activity);
+		links_add_last(&t->by_activity, &c->by_activity);
 	}
 }
 
@@ -115,7 +96,7 @@ struct connection *connections_add(struct connections *t, uint64_t cookie,
 	bucket = &t->buckets[bucket_of(t, cookie)];
 	c->hash_next = *bucket;
 	*bucket = c;
-	list_add_last(&t->by_activity, &c->by_activity);
+	links_add_last(&t->by_activity, &c->by_activity);
 	return c;
 }
 
@@ -126,7 +107,7 @@ void connections_remove(struct connections *t, struct connection *c, struct stre
 	while (*link != c)
 		link = &(*link)->hash_next;
 	*link = c->hash_next;
-	list_remove(&c->by_activity);
+	links_remove(&c->by_activity);
 	connections_mark_settled(c);
 	if (c->is_unix)
 		t->unix_count--;
@@ -139,20 +120,20 @@ void connections_touch(struct connections *t, struct connection *c, uint64_t now
 {
 	if (now_ns > c->active_ns)
 		c->active_ns = now_ns;
-	list_remove(&c->by_activity);
-	list_add_last(&t->by_activity, &c->by_activity);
+	links_remove(&c->by_activity);
+	links_add_last(&t->by_activity, &c->by_activity);
 }
 
 void connections_mark_unsettled(struct connections *t, struct connection *c)
 {
 	if (!c->unsettled.next)
-		list_add_last(&t->unsettled, &c->unsettled);
+		links_add_last(&t->unsettled, &c->unsettled);
 }
 
 void connections_mark_settled(struct connection *c)
 {
 	if (c->unsettled.next)
-		list_remove(&c->unsettled);
+		links_remove(&c->unsettled);
 }
 
 struct connection *connections_oldest(const struct connections *t)

@@ -11,14 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "links.h"
 #include "pool.h"
 #include "stream.h"
 
 struct exchange;
-
-struct link_pair {
-	struct link_pair *previous, *next;
-};
 
 enum connection_end { END_NONE, END_LOCAL, END_RESET };
 
@@ -29,21 +26,27 @@ struct connection {
 	uint64_t active_ns;
 	uint64_t quiet_ns; /* the record that came at this time was the first for EXCHANGE_QUIET_NS
 			    */
-	uint64_t sent_end; /* as far as send records were seen */
-	uint64_t late_sent_end; /* END_*: a send up to here is still to be reported */
+	uint64_t response_end; /* as far as records of the direction of responses were seen */
+	uint64_t late_response_end; /* END_*: one up to here is still to be reported */
+	uint64_t listed_response_end; /* as the kernel said at the current listing */
 	uint64_t end_ns; /* when END_* happened */
 	struct stream requests, responses;
 	struct exchange *first, *last; /* requests in order of arrival; first is being answered */
+	/* Answered after the client's FIN: a reset that follows tells that the client was gone. */
+	struct exchange *held;
+	uint64_t held_ns; /* since when */
+	uint32_t pid; /* who read or wrote last */
 	uint16_t port;
 	uint8_t role;
 	uint8_t end; /* enum connection_end: seen, not settled */
-	bool is_unix, alive; /* alive: seen by the current listing of unix sockets */
+	bool is_unix, alive; /* alive: seen by the current listing */
 	bool peer_closed;
 	bool informational; /* the response under way is 1xx */
 	bool pipelines; /* has sent a request before the last was answered */
 	uint8_t request_gap; /* enum exchange_gap: before the next request */
 	bool request_fragment; /* a few bytes were missed: too few for a request */
 	bool response_resumed; /* the response that begins was found again after a loss */
+	bool unread_counted; /* the request that waits unread has been counted */
 	bool finished; /* nothing more can come; waits for TCP_CLOSE */
 	bool forget; /* closed: to be removed once settled */
 };

@@ -34,6 +34,9 @@ int decode_record(struct record *out, const void *bytes, size_t size)
 		valid = size >= sizeof(struct record_undecoded) &&
 			out->undecoded->len <= sizeof(out->undecoded->first);
 		break;
+	case RECORD_CONNECT_FAILED:
+		valid = size >= sizeof(struct record_connect_failed);
+		break;
 	case RECORD_EXEC:
 	case RECORD_FORK:
 	case RECORD_EXIT:

@@ -16,6 +16,7 @@ struct record {
 		const struct record_io *io;
 		const struct record_state *state;
 		const struct record_undecoded *undecoded;
+		const struct record_connect_failed *connect_failed;
 		const struct record_process *process;
 	};
 };

@@ -9,33 +9,56 @@
 #include "connection.h"
 #include "pairing.h"
 
+#define CLOCK_SLACK_NS (10 * 1000000ull) /* a record can be so late behind what it tells of */
+
 struct exchanges {
 	struct pairing pairing;
 	struct connections connections;
+	uint64_t list_ns; /* when the current listing began */
 };
+
+static void connection_remove(struct exchanges *e, struct connection *c)
+{
+	pairing_release_held(&e->pairing, c, NULL);
+	connections_remove(&e->connections, c, &e->pairing.memory);
+}
+
+/* What ends requests that are open when their connection ends. */
+static const char *cut_short_by(const struct connection *c)
+{
+	if (c->end == END_RESET)
+		return "connection_reset";
+	if (c->role == ROLE_SERVER)
+		return c->peer_closed ? "aborted" : "no_response";
+	if (c->peer_closed)
+		return "no_response";
+	return c->end_ns > c->active_ns + EXCHANGE_CLIENT_TIMEOUT_NS ? "timeout" : "aborted";
+}
+
+/* A response without length ends with its sender's close. */
+static bool responder_closed(const struct connection *c)
+{
+	return c->end == END_LOCAL && (c->role == ROLE_SERVER || c->peer_closed);
+}
 
 /* The connection has ended: what is open ends now. A request that may have been answered by bytes
  * which were missed is given up. */
 static void settle_end(struct exchanges *e, struct connection *c)
 {
 	struct feed feed = {.p = &e->pairing, .c = c};
-	bool missed = c->late_sent_end > c->sent_end;
+	bool missed = c->late_response_end > c->response_end;
 	bool answering = stream_in_message(&c->responses) && c->first;
 	bool followed = !missed && (answering || (c->responses.state == STREAM_HEAD &&
-						  c->responses.next == c->sent_end));
-	const char *error_type;
+						  c->responses.next == c->response_end));
+	const char *cut_short = cut_short_by(c);
 
-	if (c->end == END_RESET)
-		error_type = "connection_reset";
-	else
-		error_type = c->peer_closed ? "aborted" : "no_response";
-	if (!stream_finish(&c->responses, c->end == END_LOCAL && !missed, &pairing_responses,
+	if (!stream_finish(&c->responses, responder_closed(c) && !missed, &pairing_responses,
 			   &feed) &&
 	    answering && missed)
 		pairing_finish_first(&e->pairing, c, c->responses.last_ns, NULL);
 	while (c->first) {
-		if (followed || c->first->answer_position == c->late_sent_end)
-			pairing_finish_first(&e->pairing, c, c->end_ns, error_type);
+		if (followed || c->first->answer_position == c->late_response_end)
+			pairing_finish_first(&e->pairing, c, c->end_ns, cut_short);
 		else
 			pairing_give_up_first(&e->pairing, c);
 	}
@@ -43,18 +66,20 @@ static void settle_end(struct exchanges *e, struct connection *c)
 	c->finished = true;
 	c->end = END_NONE;
 	connections_mark_settled(c);
+	if (c->held)
+		connections_mark_unsettled(&e->connections, c);
 	if (c->forget)
-		connections_remove(&e->connections, c, &e->pairing.memory);
+		connection_remove(e, c);
 }
 
 /* A close whose last send is not yet reported waits for that record. */
 static void connection_ends(struct exchanges *e, struct connection *c, enum connection_end how,
-			    uint64_t sent_end, uint64_t time_ns)
+			    uint64_t response_end, uint64_t time_ns)
 {
 	c->end = how;
 	c->end_ns = time_ns;
-	c->late_sent_end = sent_end;
-	if (c->first && sent_end > c->sent_end)
+	c->late_response_end = response_end;
+	if (c->first && response_end > c->response_end)
 		connections_mark_unsettled(&e->connections, c);
 	else
 		settle_end(e, c);
@@ -78,7 +103,7 @@ static struct connection *connection_for(struct exchanges *e, const struct recor
 		e->connections.unix_count++;
 	else
 		c->port = io->head.role == ROLE_SERVER ? io->local_port : io->peer_port;
-	c->sent_end = io->head.direction == DIRECTION_SENT ? io->begin : io->other_end;
+	c->response_end = requests ? io->other_end : io->begin;
 	stream_begin(&c->requests, requests ? io->begin : io->other_end,
 		     from_birth && requests && !io->begin);
 	stream_begin(&c->responses, requests ? io->other_end : io->begin,
@@ -86,6 +111,27 @@ static struct connection *connection_for(struct exchanges *e, const struct recor
 	if (!requests || (from_birth && io->begin))
 		c->request_gap = GAP_LIKELY;
 	return c;
+}
+
+/* Once the call with the first byte has been taken, and the response is still open. */
+static void tell_first_byte(struct exchanges *e, struct connection *c)
+{
+	struct exchange *x = c->first;
+
+	if (!x || !x->streamed || x->first_byte_told || !x->service)
+		return;
+	x->first_byte_told = true;
+	e->pairing.sink.first_byte(e->pairing.sink.context, x);
+}
+
+/* What comes next from the client is a new request, not the rest of one. */
+static bool awaits_request(const struct connection *c)
+{
+	if (c->role != ROLE_SERVER)
+		return false;
+	if (c->requests.state == STREAM_HEAD)
+		return !c->requests.in_fields && !stream_has_partial_line(&c->requests);
+	return !c->first && (c->requests.state == STREAM_LOST || c->requests.state == STREAM_GUESS);
 }
 
 void exchanges_io(struct exchanges *e, const struct record_io *io)
@@ -97,6 +143,7 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 		.begin = io->begin,
 		.end = io->begin + io->len,
 		.other_end = io->other_end,
+		.arrival_ns = io->arrival_ns,
 		.position = io->begin + io->offset,
 		.data = io->data,
 		.len = io->captured,
@@ -104,28 +151,53 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 		.tail_len = io->tail_len,
 		.last = io->head.flags & IO_LAST,
 	};
-	bool sent = io->head.direction == DIRECTION_SENT;
+	bool requests = (io->head.direction == DIRECTION_SENT) == (io->head.role == ROLE_CLIENT);
 
 	if (!c)
 		return; /* counted by the pool */
 	if (c->active_ns && io->head.time_ns > c->active_ns + EXCHANGE_QUIET_NS)
 		c->quiet_ns = io->head.time_ns;
 	connections_touch(&e->connections, c, io->head.time_ns);
+	c->pid = io->head.pid;
 	if (io->head.flags & IO_EOF) {
 		c->peer_closed = true;
 		return;
 	}
-	if (sent && slice.end > c->sent_end)
-		c->sent_end = slice.end;
-	if (sent == (c->role == ROLE_CLIENT)) {
+	if (requests) {
 		stream_feed(&c->requests, &slice, &pairing_requests, &feed, &e->pairing.memory);
 	} else {
+		if (slice.end > c->response_end)
+			c->response_end = slice.end;
 		stream_feed(&c->responses, &slice, &pairing_responses, &feed, &e->pairing.memory);
-		if (c->responses.state == STREAM_GUESS)
+		tell_first_byte(e, c);
+		if (c->responses.state == STREAM_GUESS || c->held)
 			connections_mark_unsettled(&e->connections, c);
 	}
-	if (c->end != END_NONE && c->sent_end >= c->late_sent_end)
+	if (c->end != END_NONE && c->response_end >= c->late_response_end)
 		settle_end(e, c);
+}
+
+static struct exchange_unread unread_of(const struct connection *c, uint32_t listener_pid,
+					uint16_t port, uint64_t arrival_ns, uint64_t seen_ns)
+{
+	return (struct exchange_unread){
+		.arrival_ns = arrival_ns,
+		.seen_ns = seen_ns,
+		.pid = listener_pid || !c ? listener_pid : c->pid,
+		.port = port,
+	};
+}
+
+/* A request that nobody read has died with its connection. */
+static void unread_dies(struct exchanges *e, const struct connection *c,
+			const struct record_state *state)
+{
+	struct exchange_unread unread = unread_of(c, state->listener_pid, state->local_port,
+						  state->arrival_ns, state->head.time_ns);
+
+	if (!state->arrival_ns || (c && (c->unread_counted || !awaits_request(c))))
+		return;
+	e->pairing.sink.unread_ended(e->pairing.sink.context, &unread, true);
 }
 
 void exchanges_state(struct exchanges *e, const struct record_state *state)
@@ -133,19 +205,24 @@ void exchanges_state(struct exchanges *e, const struct record_state *state)
 	struct connection *c = connections_find(&e->connections, state->cookie);
 	bool reset = state->error == ECONNRESET || state->error == EPIPE;
 
+	if (state->new_state == TCP_CLOSE)
+		unread_dies(e, c, state);
 	if (!c)
 		return;
 	if (state->new_state == TCP_CLOSE_WAIT) {
 		c->peer_closed = true;
 		return;
 	}
-	if (state->new_state == TCP_CLOSE)
+	if (state->new_state == TCP_CLOSE) {
 		c->forget = true;
+		pairing_release_held(&e->pairing, c, reset ? "aborted" : NULL);
+	}
 	if (c->end == END_NONE && !c->finished)
-		connection_ends(e, c, reset ? END_RESET : END_LOCAL, state->sent_end,
+		connection_ends(e, c, reset ? END_RESET : END_LOCAL,
+				c->role == ROLE_SERVER ? state->sent_end : state->received_end,
 				state->head.time_ns);
 	else if (c->forget && c->finished)
-		connections_remove(&e->connections, c, &e->pairing.memory);
+		connection_remove(e, c);
 }
 
 void exchanges_settle(struct exchanges *e, uint64_t now_ns)
@@ -163,7 +240,9 @@ void exchanges_settle(struct exchanges *e, uint64_t now_ns)
 			continue;
 		}
 		stream_commit(&c->responses, &pairing_responses, &feed);
-		if (c->responses.state != STREAM_GUESS)
+		if (c->held && now_ns > c->held_ns + EXCHANGE_HELD_NS)
+			pairing_release_held(&e->pairing, c, NULL);
+		if (c->responses.state != STREAM_GUESS && !c->held)
 			connections_mark_settled(c);
 	}
 }
@@ -175,39 +254,130 @@ void exchanges_expire(struct exchanges *e, uint64_t now_ns)
 	while ((c = connections_oldest(&e->connections)) &&
 	       c->active_ns + EXCHANGE_IDLE_NS < now_ns) {
 		if (connection_is_idle(c))
-			connections_remove(&e->connections, c, &e->pairing.memory);
+			connection_remove(e, c);
 		else
 			connections_touch(&e->connections, c, now_ns);
 	}
 }
 
-/* --- unix sockets --- */
+/* --- limits and open requests --- */
 
-size_t exchanges_unix_count(const struct exchanges *e)
+#define exchange_of(link, member) \
+	((struct exchange *)((char *)(link)-offsetof(struct exchange, member)))
+
+void exchanges_check_limits(struct exchanges *e, uint64_t now_ns)
 {
-	return e->connections.unix_count;
+	uint64_t certain_ns = now_ns > CLOCK_SLACK_NS ? now_ns - CLOCK_SLACK_NS : 0;
+	struct deadline *deadline;
+
+	while ((deadline = deadlines_take(&e->pairing.deadlines, certain_ns))) {
+		struct exchange *x = exchange_of(deadline, deadline);
+
+		if (x->service && x->head_complete)
+			e->pairing.sink.timed_out(e->pairing.sink.context, x);
+	}
 }
 
-void exchanges_unix_begin(struct exchanges *e)
+void exchanges_each_open(const struct exchanges *e,
+			 void (*open)(void *context, const struct exchange *exchange),
+			 void *context)
+{
+	const struct link_pair *list = &e->pairing.open, *item;
+
+	for (item = list->next; item != list; item = item->next) {
+		const struct exchange *x = exchange_of(item, open);
+
+		if (x->service && x->head_complete && !x->end_ns)
+			open(context, x);
+	}
+}
+
+void exchanges_forget_service(struct exchanges *e, const struct service *service)
+{
+	struct link_pair *list = &e->pairing.open, *item;
+
+	for (item = list->next; item != list; item = item->next) {
+		struct exchange *x = exchange_of(item, open);
+
+		if (x->service == service)
+			x->service = NULL;
+	}
+}
+
+/* --- listings --- */
+
+void exchanges_list_begin(struct exchanges *e, uint64_t now_ns)
 {
 	struct link_pair *list = &e->connections.by_activity, *item;
 
+	e->list_ns = now_ns;
 	for (item = list->next; item != list; item = item->next)
 		connection_of(item, by_activity)->alive = false;
 }
 
-void exchanges_unix_alive(struct exchanges *e, const struct connection_state *state)
+/* A connection that has not been heard of because nobody reads what it sent. */
+static struct connection *add_unread(struct exchanges *e, const struct connection_state *state)
+{
+	struct connection *c = connections_add(&e->connections, state->cookie, &e->pairing.memory);
+
+	if (!c)
+		return NULL;
+	c->role = ROLE_SERVER;
+	c->port = state->local_port;
+	c->is_unix = state->is_unix;
+	e->connections.unix_count += c->is_unix;
+	c->response_end = state->sent_end;
+	c->active_ns = state->arrival_ns;
+	stream_begin(&c->requests, state->received_end, true);
+	stream_begin(&c->responses, state->sent_end, true);
+	return c;
+}
+
+static void list_unread(struct exchanges *e, struct connection *c,
+			const struct connection_state *state)
+{
+	struct exchange_sink *sink = &e->pairing.sink;
+	struct exchange_unread unread =
+		unread_of(c, state->listener_pid, state->local_port, state->arrival_ns, e->list_ns);
+
+	if ((c && !awaits_request(c)) || !sink->unread(sink->context, &unread))
+		return;
+	if (!c)
+		c = add_unread(e, state);
+	if (!c || c->unread_counted)
+		return; /* NULL: counted by the pool, tried again at the next listing */
+	c->alive = true;
+	c->unread_counted = true;
+	sink->unread_ended(sink->context, &unread, false);
+}
+
+void exchanges_listed(struct exchanges *e, const struct connection_state *state)
 {
 	struct connection *c = connections_find(&e->connections, state->cookie);
 
+	if (state->arrival_ns)
+		list_unread(e, c, state);
 	if (!c)
 		return;
 	c->alive = true;
-	if (state->shutdown == 3)
+	c->listed_response_end = c->role == ROLE_SERVER ? state->sent_end : state->received_end;
+	if (c->is_unix && state->shutdown == 3)
 		c->peer_closed = true;
 }
 
-void exchanges_unix_end(struct exchanges *e, uint64_t now_ns)
+/* What was sent by the time of the listing is in no record: requests that waited then have an
+ * answer that was missed, and there may be no further record to tell so. */
+static void resynchronise(struct exchanges *e, struct connection *c)
+{
+	if (!c->first || c->listed_response_end <= c->response_end)
+		return;
+	while (c->first)
+		pairing_give_up_first(&e->pairing, c);
+	c->response_end = c->listed_response_end;
+	stream_begin(&c->responses, c->listed_response_end, false);
+}
+
+void exchanges_list_end(struct exchanges *e, bool all)
 {
 	struct link_pair *list = &e->connections.by_activity, *item, *next;
 
@@ -215,11 +385,19 @@ void exchanges_unix_end(struct exchanges *e, uint64_t now_ns)
 		struct connection *c = connection_of(item, by_activity);
 
 		next = item->next;
-		if (!c->is_unix || c->alive || c->active_ns >= now_ns)
+		if (c->active_ns >= e->list_ns)
+			continue;
+		if (c->alive) {
+			if (all)
+				resynchronise(e, c);
+			continue;
+		}
+		if (!c->is_unix && !(all && c->first))
 			continue;
 		c->forget = true;
 		if (c->end == END_NONE && !c->finished)
-			connection_ends(e, c, END_LOCAL, c->sent_end, now_ns);
+			connection_ends(e, c, END_LOCAL, c->is_unix ? c->response_end : UINT64_MAX,
+					e->list_ns);
 	}
 }
 
@@ -231,7 +409,7 @@ struct exchange_stats exchanges_stats(const struct exchanges *e)
 	stats.connections_refused = e->connections.pool.refused;
 	stats.connections_evicted = e->connections.evicted;
 	stats.open_count = e->pairing.pool.count;
-	stats.requests_refused = e->pairing.pool.refused;
+	stats.requests_refused = e->pairing.pool.refused + e->pairing.deadlines.refused;
 	stats.lines_cut = e->pairing.memory.cut_count;
 	return stats;
 }
@@ -244,6 +422,7 @@ int exchanges_open(struct exchanges **out, const struct exchange_sink *sink)
 		return -ENOMEM;
 	e->pairing.sink = *sink;
 	e->pairing.memory.limit_bytes = EXCHANGE_SPLIT_BYTES_MAX;
+	links_init(&e->pairing.open);
 	pool_init(&e->pairing.pool, sizeof(struct exchange), EXCHANGE_OPEN_MAX);
 	if (connections_open(&e->connections, EXCHANGE_CONNECTIONS_MAX)) {
 		free(e);
@@ -258,6 +437,7 @@ void exchanges_close(struct exchanges *e)
 	if (!e)
 		return;
 	connections_close(&e->connections);
+	deadlines_close(&e->pairing.deadlines);
 	pool_close(&e->pairing.pool);
 	free(e);
 }

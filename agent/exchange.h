@@ -12,6 +12,10 @@
  * request may be open then: on their connections pairing goes on after EXCHANGE_QUIET_NS without a
  * record.
  *
+ * A server's request has a limit: sink.timed_out() tells when it has passed. What waits unread, and
+ * what records could not tell since some were lost, the caller finds out by listing the kernel's
+ * connections from time to time.
+ *
  * Bounds: EXCHANGE_CONNECTIONS_MAX, EXCHANGE_OPEN_MAX. Objects come from pools that grow in blocks
  * and are kept. Loop thread only. */
 #ifndef BITTERN_EXCHANGE_H
@@ -22,7 +26,9 @@
 #include <stdint.h>
 
 #include "../bpf/record.h"
+#include "deadlines.h"
 #include "http.h"
+#include "links.h"
 #include "routes.h"
 
 #define EXCHANGE_CONNECTIONS_MAX 65536
@@ -31,6 +37,9 @@
 #define EXCHANGE_IDLE_NS (60 * 1000000000ull) /* a connection without open request is forgotten */
 #define EXCHANGE_QUIET_NS (1000 * 1000000ull)
 #define EXCHANGE_LATE_NS (100 * 1000000ull) /* a close waits so long for a late record */
+#define EXCHANGE_HELD_NS (1000 * 1000000ull) /* an answer behind a FIN so long for a reset */
+/* A client that closes after so long without a byte has timed out; sooner, it has aborted. */
+#define EXCHANGE_CLIENT_TIMEOUT_NS (100 * 1000000ull)
 
 struct service;
 
@@ -39,12 +48,21 @@ enum exchange_gap { GAP_NONE, GAP_MAYBE, GAP_LIKELY };
 
 struct exchange {
 	struct exchange *next; /* in its connection's queue */
-	uint64_t start_ns; /* the service read the request's first byte */
-	uint64_t first_byte_ns; /* it wrote the response's first byte; 0: not yet */
-	uint64_t end_ns; /* it wrote the last, or whatever ended the request */
+	struct link_pair open; /* among all that are open */
+	struct deadline deadline;
+	/* Role SERVER: the service read the request's first byte, wrote the response's first and
+	 * last one. Role CLIENT: the process wrote the former and read the latter. */
+	uint64_t start_ns;
+	uint64_t first_byte_ns; /* 0: not yet */
+	uint64_t end_ns; /* or whatever ended the request */
+	uint64_t arrival_ns; /* its first byte reached the host; 0: not known */
+	uint64_t limit_ns; /* set by sink.request: how long it may take from arrival; 0: no limit */
 	uint64_t answer_position; /* how far it had sent when it read the request */
 	struct service *service; /* set by sink.request; NULL: not wanted */
-	const char *error_type; /* when done: what ended it without a status; NULL */
+	const char *address; /* set by sink.host: server.address; NULL: not known */
+	/* When done: what cut it short: "aborted", "no_response", "connection_reset", "timeout" (a
+	 * client's own); NULL: nothing. */
+	const char *cut_short;
 	uint32_t pid;
 	uint16_t port; /* the service's; 0: unix socket */
 	uint16_t status; /* 0: none */
@@ -52,6 +70,9 @@ struct exchange {
 	uint8_t version; /* 10 or 11 */
 	uint8_t role; /* enum role */
 	bool head_complete;
+	bool streamed; /* its response has no Content-Length: the limit ends at the first byte */
+	bool first_byte_told;
+	bool counted; /* its outcome is known: it timed out, here or before it was read */
 	uint8_t gap; /* enum exchange_gap: before it */
 	bool certain; /* what begins at answer_position is its answer */
 	bool has_path; /* template is set */
@@ -59,13 +80,33 @@ struct exchange {
 	char template[ROUTES_TEMPLATE_MAX]; /* set by sink.request */
 };
 
+/* A request of which nothing is known but that it is there. */
+struct exchange_unread {
+	uint64_t arrival_ns;
+	uint64_t seen_ns; /* now, as far as it is known */
+	uint32_t pid; /* who listens, or read last; 0: not known */
+	uint16_t port; /* 0: unix socket */
+};
+
 struct exchange_sink {
 	/* A request line was read; path (path_len 0: none) is valid during the call. Sets service
 	 * and template. */
 	void (*request)(void *context, struct exchange *exchange, const char *path,
 			size_t path_len);
+	/* A client's request: its Host. May set address. */
+	void (*host)(void *context, struct exchange *exchange, const char *host, size_t host_len);
+	/* Its head is complete: it is in flight. Not told of one that is answered before. */
+	void (*begun)(void *context, struct exchange *exchange);
+	/* The first byte of a streamed response was sent, and more is to come. */
+	void (*first_byte)(void *context, const struct exchange *exchange);
+	/* Its limit has passed; sets exchange->counted. */
+	void (*timed_out)(void *context, struct exchange *exchange);
 	/* The exchange has ended; it is gone after the call. */
 	void (*done)(void *context, const struct exchange *exchange);
+	/* A listing found a request that waits unread. True: longer than its limit. */
+	bool (*unread)(void *context, const struct exchange_unread *unread);
+	/* It is counted now, once: its limit has passed, or (died) it will never be read. */
+	void (*unread_ended)(void *context, const struct exchange_unread *unread, bool died);
 	void *context;
 };
 
@@ -87,6 +128,15 @@ struct exchanges;
 int exchanges_open(struct exchanges **out, const struct exchange_sink *sink);
 void exchanges_io(struct exchanges *e, const struct record_io *io);
 void exchanges_state(struct exchanges *e, const struct record_state *state);
+/* Tells of limits that have passed: those before now_ns whose end may be among records that are
+ * not drained are not passed yet. */
+void exchanges_check_limits(struct exchanges *e, uint64_t now_ns);
+/* Each request that is open and whose head is complete. */
+void exchanges_each_open(const struct exchanges *e,
+			 void (*open)(void *context, const struct exchange *exchange),
+			 void *context);
+/* The service goes: requests that are still open are not its own any more. */
+void exchanges_forget_service(struct exchanges *e, const struct service *service);
 /* Settles what only seems to have ended: likely ends of chunked responses are taken as ends, and
  * closes that wait for a late record for more than EXCHANGE_LATE_NS are final. Call before a
  * snapshot. */
@@ -94,12 +144,12 @@ void exchanges_settle(struct exchanges *e, uint64_t now_ns);
 /* Forgets idle connections. Call every second or less often. */
 void exchanges_expire(struct exchanges *e, uint64_t now_ns);
 
-/* Unix sockets have no close event: when any are known, the caller lists the living ones in
- * between, and those that are missing have closed. */
-size_t exchanges_unix_count(const struct exchanges *e);
-void exchanges_unix_begin(struct exchanges *e);
-void exchanges_unix_alive(struct exchanges *e, const struct connection_state *state);
-void exchanges_unix_end(struct exchanges *e, uint64_t now_ns);
+/* A listing of the kernel's connections: begin, exchanges_listed() for each, then draining the
+ * ring, then end. It finds requests that wait unread, unix sockets that have closed, for which
+ * there is no hook, and, if all are listed, requests whose end was in a lost record. */
+void exchanges_list_begin(struct exchanges *e, uint64_t now_ns);
+void exchanges_listed(struct exchanges *e, const struct connection_state *state);
+void exchanges_list_end(struct exchanges *e, bool all);
 
 struct exchange_stats exchanges_stats(const struct exchanges *e);
 void exchanges_close(struct exchanges *e); /* NULL is fine; reports nothing */

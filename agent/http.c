@@ -201,6 +201,21 @@ void http_field_line(struct http_fields *fields, const char *line, size_t len)
 	}
 }
 
+const char *http_host_value(const char *line, size_t len, size_t *value_len)
+{
+	const char *end = line + len;
+
+	if (len < 5 || strncasecmp(line, "host:", 5))
+		return NULL;
+	line += 5;
+	while (line < end && (*line == ' ' || *line == '\t'))
+		line++;
+	while (end > line && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	*value_len = (size_t)(end - line);
+	return end > line ? line : NULL;
+}
+
 void http_chunked_begin(struct http_chunked *c, uint64_t position)
 {
 	c->state = HTTP_CHUNK_SIZE;

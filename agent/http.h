@@ -59,6 +59,10 @@ struct http_fields {
 /* Takes one field line, without its CRLF; a line that is none is passed over. */
 void http_field_line(struct http_fields *fields, const char *line, size_t len);
 
+/* The value of a Host field (RFC 9110 section 7.2), without surrounding blanks; NULL: another
+ * field, or an empty one. */
+const char *http_host_value(const char *line, size_t len, size_t *value_len);
+
 /* Follows a chunked body (section 7.1) through bytes that are only partly known. Positions are
  * stream positions. While each chunk-size line is among the known bytes, the end is exact. */
 enum http_chunked_state {

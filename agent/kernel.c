@@ -14,6 +14,7 @@ static const struct {
 	[HOOK_RECEIVE] = {"tp_btf/sock_recv_length", "btf_trace_sock_recv_length",
 			  BTF_KIND_TYPEDEF},
 	[HOOK_SEND] = {"tp_btf/sock_send_length", "btf_trace_sock_send_length", BTF_KIND_TYPEDEF},
+	[HOOK_ARRIVAL] = {"tp_btf/sk_data_ready", "btf_trace_sk_data_ready", BTF_KIND_TYPEDEF},
 	[HOOK_STATE] = {"tp_btf/inet_sock_set_state", "btf_trace_inet_sock_set_state",
 			BTF_KIND_TYPEDEF},
 	[HOOK_EXEC] = {"tp_btf/sched_process_exec", "btf_trace_sched_process_exec",
@@ -24,6 +25,7 @@ static const struct {
 		       BTF_KIND_TYPEDEF},
 	[HOOK_SOCKET_LIST] = {"iter/bpf_sk_storage_map", "bpf_iter__bpf_sk_storage_map",
 			      BTF_KIND_STRUCT},
+	[HOOK_FILE_LIST] = {"iter/task_file", "bpf_iter__task_file", BTF_KIND_STRUCT},
 };
 
 const char *kernel_hook_name(enum kernel_hook hook)

@@ -14,11 +14,13 @@ enum kernel_variant {
 enum kernel_hook {
 	HOOK_RECEIVE,
 	HOOK_SEND,
+	HOOK_ARRIVAL,
 	HOOK_STATE,
 	HOOK_EXEC,
 	HOOK_FORK,
 	HOOK_EXIT,
 	HOOK_SOCKET_LIST,
+	HOOK_FILE_LIST,
 	HOOK_COUNT,
 };
 

@@ -15,6 +15,7 @@
 
 #include "../exporters/console.h"
 #include "../exporters/server.h"
+#include "account.h"
 #include "aggregate.h"
 #include "capture.h"
 #include "check.h"
@@ -31,6 +32,7 @@
 #define EXPIRE_NS (1000 * 1000000ull)
 #define SCAN_NS (10 * 1000 * 1000000ull)
 #define SETTLE_GRACE_NS 1000000ull
+#define LIST_COST_MAX 100 /* listing connections takes at most one in so many seconds */
 #define DRAINS_MAX 64 /* of CAPTURE_DRAIN_MAX records each, before a snapshot */
 
 struct agent {
@@ -40,11 +42,15 @@ struct agent {
 	struct services *services;
 	struct exchanges *exchanges;
 	struct aggregate *aggregate;
+	struct account account;
 	struct server *server;
 	struct console *console;
 	int signal_fd;
 	bool ready, stop;
 	uint64_t drained_ns, expired_ns, scanned_ns, console_ns;
+	uint64_t listed_ns; /* when connections were last listed ... */
+	uint64_t list_cost_ns; /* ... and how long it took */
+	uint64_t listed_lost; /* records lost by then */
 	uint64_t start_time_unix_ns;
 	struct self_inputs self;
 	uint64_t closed_routes_overflow, closed_addresses_overflow; /* of services gone for good */
@@ -69,53 +75,6 @@ static uint64_t now_ns(void)
 
 /* --- from record to series --- */
 
-static void on_request(void *context, struct exchange *x, const char *path, size_t path_len)
-{
-	struct agent *agent = context;
-
-	if (x->role != ROLE_SERVER)
-		return;
-	x->service = services_bind(agent->services, x->pid, x->port, x->start_ns);
-	x->has_path = x->service && path_len;
-	if (x->has_path)
-		x->template_len = routes_fold(x->service->routes, path, path_len, x->template);
-}
-
-static void on_done(void *context, const struct exchange *x)
-{
-	struct agent *agent = context;
-	struct series_key key = {
-		.service = x->service,
-		.error_type = x->error_type,
-		.status = x->status,
-		.port = x->port,
-		.method = x->method,
-		.version = x->version,
-		.scheme = SCHEME_HTTP,
-		.instrument = INSTRUMENT_SERVER_DURATION,
-	};
-
-	if (x->has_path)
-		key.route =
-			routes_place(x->service->routes, x->template, x->template_len, x->status);
-	aggregate_observe(agent->aggregate, &key, x->end_ns - x->start_ns);
-}
-
-static void on_undecoded(struct agent *agent, const struct record_undecoded *record)
-{
-	struct service *service = services_bind(agent->services, record->head.pid,
-						record->local_port, record->head.time_ns);
-	enum undecoded_reason reason = UNDECODED_OTHER;
-
-	if (!service)
-		return;
-	if (record->len >= 14 && !memcmp(record->first, "PRI * HTTP/2.0", 14))
-		reason = UNDECODED_HTTP2; /* RFC 9113 section 3.4 */
-	else if (record->len >= 3 && record->first[0] == 0x16 && record->first[1] == 3)
-		reason = UNDECODED_TLS; /* a handshake record, RFC 8446 section 5.1 */
-	service->undecoded_counts[reason]++;
-}
-
 static void on_record(void *context, const void *bytes, size_t size)
 {
 	struct agent *agent = context;
@@ -134,7 +93,10 @@ static void on_record(void *context, const void *bytes, size_t size)
 		exchanges_state(agent->exchanges, record.state);
 		break;
 	case RECORD_UNDECODED:
-		on_undecoded(agent, record.undecoded);
+		account_undecoded(&agent->account, record.undecoded);
+		break;
+	case RECORD_CONNECT_FAILED:
+		account_connect_failed(&agent->account, record.connect_failed);
 		break;
 	case RECORD_EXEC:
 		services_exec(agent->services, record.head->pid, record.head->time_ns);
@@ -164,13 +126,14 @@ static void on_service_closed(void *context, const struct service *service)
 	aggregate_forget(agent->aggregate, service);
 	agent->closed_routes_overflow += routes_overflow_count(service->routes);
 	agent->closed_addresses_overflow += addresses_overflow_count(service->addresses);
+	exchanges_forget_service(agent->exchanges, service);
 }
 
-static void on_unix_socket(void *context, const struct connection_state *state)
+static void on_listed(void *context, const struct connection_state *state)
 {
 	struct agent *agent = context;
 
-	exchanges_unix_alive(agent->exchanges, state);
+	exchanges_listed(agent->exchanges, state);
 }
 
 /* --- from series to snapshot --- */
@@ -185,15 +148,23 @@ static int drain(struct agent *agent)
 	return capture_drain(agent->capture, on_record, agent);
 }
 
-static void list_unix_sockets(struct agent *agent)
+/* Asks the kernel for what no record tells. Everything is asked for when records were lost. */
+static void list_connections(struct agent *agent)
 {
-	uint64_t before = now_ns();
+	uint64_t lost = capture_stats(agent->capture).losses[LOSS_RING_FULL];
+	bool all = lost != agent->listed_lost;
+	int error;
 
-	if (!exchanges_unix_count(agent->exchanges))
+	agent->listed_ns = now_ns();
+	account_list_begin(&agent->account);
+	exchanges_list_begin(agent->exchanges, agent->listed_ns);
+	error = capture_list(agent->capture, all, on_listed, agent);
+	drain(agent);
+	if (error)
 		return;
-	exchanges_unix_begin(agent->exchanges);
-	if (!capture_list_unix(agent->capture, on_unix_socket, agent))
-		exchanges_unix_end(agent->exchanges, before);
+	exchanges_list_end(agent->exchanges, all);
+	agent->listed_lost = lost;
+	agent->list_cost_ns = now_ns() - agent->listed_ns;
 }
 
 /* What happened before a snapshot is in it. A client can have its answer before the hook behind the
@@ -202,6 +173,7 @@ static void list_unix_sockets(struct agent *agent)
 static void catch_up(struct agent *agent)
 {
 	const struct timespec grace = {.tv_nsec = SETTLE_GRACE_NS};
+	uint64_t now;
 	int i;
 
 	for (i = 0; i < DRAINS_MAX && drain(agent) >= CAPTURE_DRAIN_MAX; i++)
@@ -210,8 +182,11 @@ static void catch_up(struct agent *agent)
 		nanosleep(&grace, NULL);
 		drain(agent);
 	}
-	list_unix_sockets(agent);
-	exchanges_settle(agent->exchanges, now_ns());
+	list_connections(agent);
+	now = now_ns();
+	exchanges_settle(agent->exchanges, now);
+	exchanges_check_limits(agent->exchanges, agent->drained_ns);
+	account_in_flight(&agent->account, agent->exchanges, now);
 }
 
 static bool list_services(struct agent *agent)
@@ -327,9 +302,11 @@ static void do_due_work(struct agent *agent)
 
 	if (now >= agent->drained_ns + DRAIN_NS)
 		drain(agent);
+	exchanges_check_limits(agent->exchanges, agent->drained_ns);
 	if (now >= agent->expired_ns + EXPIRE_NS) {
 		agent->expired_ns = now;
-		list_unix_sockets(agent);
+		if (now >= agent->listed_ns + LIST_COST_MAX * agent->list_cost_ns)
+			list_connections(agent);
 		exchanges_settle(agent->exchanges, now);
 		exchanges_expire(agent->exchanges, now);
 		services_expire(agent->services, now);
@@ -432,7 +409,7 @@ static int open_tables(struct agent *agent)
 		.closed = on_service_closed,
 		.context = agent,
 	};
-	struct exchange_sink sink = {.request = on_request, .done = on_done, .context = agent};
+	struct exchange_sink sink = account_sink(&agent->account);
 
 	memcpy(services.want_runtime, o->want_runtime, sizeof(services.want_runtime));
 	if (aggregate_open(&agent->aggregate, o->max_series) ||
@@ -441,6 +418,11 @@ static int open_tables(struct agent *agent)
 		log_error("no memory");
 		return -ENOMEM;
 	}
+	agent->account = (struct account){
+		.services = agent->services,
+		.aggregate = agent->aggregate,
+		.limits = o->limits,
+	};
 	return 0;
 }
 

@@ -18,24 +18,55 @@ static struct exchange *queue_pop(struct connection *c)
 	return x;
 }
 
+static void drop(struct pairing *p, struct exchange *x)
+{
+	deadlines_remove(&p->deadlines, &x->deadline);
+	links_remove(&x->open);
+	pool_give(&p->pool, x);
+}
+
+static void tell_done(struct pairing *p, struct exchange *x, const char *cut_short)
+{
+	x->cut_short = cut_short;
+	if (x->service && (x->head_complete || x->status))
+		p->sink.done(p->sink.context, x);
+	drop(p, x);
+}
+
 void pairing_give_up_first(struct pairing *p, struct connection *c)
 {
-	pool_give(&p->pool, queue_pop(c));
+	drop(p, queue_pop(c));
 	p->stats.requests_lost++;
 }
 
 /* The first of the queue has ended. A head that never became complete was no request, unless it was
  * answered. */
 void pairing_finish_first(struct pairing *p, struct connection *c, uint64_t end_ns,
-			  const char *error_type)
+			  const char *cut_short)
 {
 	struct exchange *x = queue_pop(c);
 
 	x->end_ns = end_ns > x->start_ns ? end_ns : x->start_ns;
-	x->error_type = error_type;
-	if (x->service && (x->head_complete || x->status))
-		p->sink.done(p->sink.context, x);
-	pool_give(&p->pool, x);
+	if (!cut_short && c->role == ROLE_SERVER && c->peer_closed && !c->is_unix) {
+		/* Whether the client was gone, the reset tells that its host answers with. */
+		if (c->end == END_RESET)
+			cut_short = "aborted";
+		else if (c->end == END_NONE && !c->held) {
+			c->held = x;
+			c->held_ns = x->end_ns;
+			return;
+		}
+	}
+	tell_done(p, x, cut_short);
+}
+
+void pairing_release_held(struct pairing *p, struct connection *c, const char *cut_short)
+{
+	struct exchange *x = c->held;
+
+	c->held = NULL;
+	if (x)
+		tell_done(p, x, cut_short);
 }
 
 /* --- the stream of requests --- */
@@ -49,7 +80,12 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 
 	if (!x)
 		return NULL;
+	links_add_last(&p->open, &x->open);
 	x->start_ns = start_ns;
+	if (c->requests.start_arrival_ns && c->requests.start_arrival_ns < start_ns)
+		x->arrival_ns = c->requests.start_arrival_ns;
+	x->counted = c->unread_counted;
+	c->unread_counted = false;
 	x->answer_position = answer_position;
 	x->pid = feed->pid;
 	x->port = c->port;
@@ -69,6 +105,9 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 		c->first = x;
 	c->last = x;
 	p->sink.request(p->sink.context, x, line->path, line->path_len);
+	if (x->limit_ns && !x->counted)
+		deadlines_add(&p->deadlines, &x->deadline,
+			      (x->arrival_ns ? x->arrival_ns : start_ns) + x->limit_ns);
 	return x;
 }
 
@@ -114,14 +153,31 @@ static int request_start_line(void *context, const char *text, size_t len, bool 
 	return -1;
 }
 
+static void request_field(void *context, const char *line, size_t len)
+{
+	struct feed *feed = context;
+	size_t host_len;
+	const char *host;
+
+	if (feed->c->role != ROLE_CLIENT || !feed->c->last || !feed->c->last->service)
+		return;
+	host = http_host_value(line, len, &host_len);
+	if (host)
+		feed->p->sink.host(feed->p->sink.context, feed->c->last, host, host_len);
+}
+
 static enum stream_body request_head_end(void *context, const struct http_fields *fields, bool cut,
 					 uint64_t time_ns)
 {
 	struct feed *feed = context;
+	struct exchange *x = feed->c->last;
 
 	(void)time_ns;
-	if (feed->c->last)
-		feed->c->last->head_complete = true;
+	if (x && !x->head_complete) {
+		x->head_complete = true;
+		if (x->service)
+			feed->p->sink.begun(feed->p->sink.context, x);
+	}
 	if (cut && feed->c->pipelines)
 		gap_suspected(feed->c, GAP_MAYBE);
 	if (cut)
@@ -190,6 +246,7 @@ static bool request_begins(const uint8_t *data, size_t len)
 
 const struct stream_owner pairing_requests = {
 	.start_line = request_start_line,
+	.field = request_field,
 	.head_end = request_head_end,
 	.message_end = request_end,
 	.expects = request_expected,
@@ -285,6 +342,11 @@ static enum stream_body response_head_end(void *context, const struct http_field
 	}
 	if (x->method == HTTP_HEAD || x->status == 204 || x->status == 304)
 		return STREAM_BODY_NONE;
+	if (cut || fields->transfer || fields->chunked || !fields->has_length ||
+	    fields->event_stream) {
+		x->streamed = true;
+		deadlines_remove(&feed->p->deadlines, &x->deadline);
+	}
 	if (cut)
 		return STREAM_BODY_UNKNOWN;
 	if (fields->chunked)

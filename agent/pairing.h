@@ -16,6 +16,8 @@ struct connection;
 struct pairing {
 	struct exchange_sink sink;
 	struct pool pool; /* of struct exchange */
+	struct link_pair open;
+	struct deadlines deadlines;
 	struct stream_memory memory;
 	struct exchange_stats stats;
 };
@@ -33,7 +35,9 @@ extern const struct stream_owner pairing_requests, pairing_responses;
 /* The first of the queue has ended. A head that never became complete was no request, unless it was
  * answered. */
 void pairing_finish_first(struct pairing *p, struct connection *c, uint64_t end_ns,
-			  const char *error_type);
+			  const char *cut_short);
+/* What was answered behind the client's FIN is done. */
+void pairing_release_held(struct pairing *p, struct connection *c, const char *cut_short);
 /* The first of the queue was read, but its answer was missed: counted, not reported. */
 void pairing_give_up_first(struct pairing *p, struct connection *c);
 

@@ -51,8 +51,13 @@ static double own_resident_bytes(void)
 static void add_records(struct row_set *set, const struct self_inputs *in)
 {
 	static const char *const kinds[RECORD_KINDS] = {
-		[RECORD_IO] = "io",     [RECORD_STATE] = "state", [RECORD_UNDECODED] = "undecoded",
-		[RECORD_EXEC] = "exec", [RECORD_FORK] = "fork",   [RECORD_EXIT] = "exit",
+		[RECORD_IO] = "io",
+		[RECORD_STATE] = "state",
+		[RECORD_UNDECODED] = "undecoded",
+		[RECORD_CONNECT_FAILED] = "connect_failed",
+		[RECORD_EXEC] = "exec",
+		[RECORD_FORK] = "fork",
+		[RECORD_EXIT] = "exit",
 	};
 	int i;
 

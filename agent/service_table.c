@@ -44,6 +44,23 @@ static bool has_port(const struct service_entry *entry, uint16_t port)
 	return false;
 }
 
+struct service *service_table_serving(const struct service_table *table, uint16_t port,
+				      struct service *likely)
+{
+	struct service *found = NULL;
+
+	if (likely && has_port(entry_of(likely), port))
+		return likely;
+	for (size_t i = 0; i < table->count; i++) {
+		if (!has_port(table->entries[i], port))
+			continue;
+		if (found)
+			return NULL;
+		found = &table->entries[i]->service;
+	}
+	return found;
+}
+
 void service_table_add_port(struct service *service, uint16_t port)
 {
 	struct service_entry *entry = entry_of(service);

@@ -45,6 +45,10 @@ struct service_request {
  * the caller's affair. */
 struct service *service_table_get(struct service_table *table,
 				  const struct service_request *request);
+/* What serves on port: likely (may be NULL) if it does, else the only one that does; NULL: none, or
+ * several. */
+struct service *service_table_serving(const struct service_table *table, uint16_t port,
+				      struct service *likely);
 /* Of one that has served. */
 void service_table_add_port(struct service *service, uint16_t port);
 /* Remembers what the service is started as (shares the facts; NULL is fine). */

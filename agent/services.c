@@ -35,10 +35,9 @@ int services_open(struct services **out, const struct services_config *config)
 {
 	struct services *s = calloc(1, sizeof(*s));
 
-	if (!s)
-		return -ENOMEM;
-	s->shown = calloc(1, sizeof(*s->shown));
-	if (!s->shown) {
+	if (s)
+		s->shown = calloc(1, sizeof(*s->shown));
+	if (!s || !s->shown) {
 		free(s);
 		return -ENOMEM;
 	}
@@ -332,11 +331,9 @@ void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim
 {
 	struct process *process = process_table_find(&s->processes, pid);
 
-	if (!process)
-		return;
-	if (!process->exited_ns)
+	if (process && !process->exited_ns)
 		mark_exited(s, process, now_ns);
-	if (process->exit != EXIT_UNKNOWN)
+	if (!process || process->exit != EXIT_UNKNOWN)
 		return;
 	process->exit = exit_of(code, oom_victim); /* a scan may have been faster */
 	count_exit(process);
@@ -495,6 +492,13 @@ struct service *services_bind_client(struct services *s, pid_t pid, uint64_t now
 	if (!process)
 		return NULL;
 	return process->service ? process->service : bind(s, process, 0, true, now_ns);
+}
+
+struct service *services_find_serving(const struct services *s, pid_t pid, uint16_t port)
+{
+	const struct process *process = pid ? process_table_find(&s->processes, pid) : NULL;
+
+	return service_table_serving(&s->services, port, process ? process->service : NULL);
 }
 
 static void close_service(struct services *s, struct service *service)

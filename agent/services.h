@@ -75,7 +75,8 @@ struct service {
 	uint64_t gone_ns; /* when process_count fell to 0; 0 while there are any */
 	struct routes *routes;
 	struct addresses *addresses; /* of the servers that it asks */
-	uint32_t unread_count; /* requests that arrived and are not read; set before a snapshot */
+	uint32_t unread_count; /* requests that arrived and are not read; set by each listing */
+	uint64_t unread_since_ns; /* when the oldest of them arrived */
 	uint64_t undecoded_counts[UNDECODED_REASON_COUNT];
 	uint64_t exit_counts[SERVICE_EXIT_COUNT]; /* of its processes, since it was found */
 };
@@ -123,6 +124,9 @@ struct service *services_bind(struct services *s, pid_t pid, uint16_t port, uint
 /* The service of a process that makes a request: the one it is bound to, else one found by name,
  * as told above. NULL as in services_bind(). */
 struct service *services_bind_client(struct services *s, pid_t pid, uint64_t now_ns);
+/* The service that serves on port, of the process that listens there (0: not known); else the only
+ * one that serves on such a port at all. NULL: none so far. Binds nothing. */
+struct service *services_find_serving(const struct services *s, pid_t pid, uint16_t port);
 /* Forgets exited processes after PROCESS_KEEP_NS and services after SERVICE_KEEP_NS. Call once a
  * second or less often. */
 void services_expire(struct services *s, uint64_t now_ns);

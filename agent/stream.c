@@ -127,10 +127,13 @@ static void take_line(struct stream *s, const char *line, size_t len, const stru
 	if (len && !s->line_cut && line[len - 1] == '\r')
 		len--;
 	if (s->in_fields) {
-		if (len)
+		if (len) {
 			http_field_line(&s->fields, line, len);
-		else if (!s->line_cut)
+			if (owner->field && !s->line_cut)
+				owner->field(context, line, len);
+		} else if (!s->line_cut) {
 			head_end(s, slice, owner, context);
+		}
 		return;
 	}
 	if (!len && !s->line_cut)
@@ -157,6 +160,7 @@ static void feed_head(struct stream *s, const struct slice *slice, const struct 
 		s->start_position = s->next;
 		s->start_ns = slice->time_ns;
 		s->start_other_end = slice->other_end;
+		s->start_arrival_ns = slice->arrival_ns;
 	}
 	s->last_ns = slice->time_ns;
 	if (!lf || s->line_len)

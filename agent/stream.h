@@ -29,6 +29,7 @@ struct slice {
 	uint64_t time_ns;
 	uint64_t begin, end; /* stream positions of the whole call */
 	uint64_t other_end; /* of the other direction at that moment */
+	uint64_t arrival_ns; /* received: when the call's first byte came in; 0: not known */
 	uint64_t position; /* of data[0] */
 	const uint8_t *data;
 	size_t len;
@@ -77,7 +78,7 @@ struct stream {
 			      */
 	/* The current message's first byte: its position, when it passed, how far the other
 	 * direction was then. */
-	uint64_t start_position, start_ns, start_other_end;
+	uint64_t start_position, start_ns, start_other_end, start_arrival_ns;
 	uint64_t last_ns; /* when its last byte so far passed */
 	struct http_fields fields;
 	struct http_chunked chunked;
@@ -88,6 +89,8 @@ struct stream_owner {
 	 * position. 0, or -1 when it is none: the stream is LOST then. */
 	int (*start_line)(void *context, const char *line, size_t len, bool cut,
 			  const struct slice *slice, uint64_t position, uint64_t start_ns);
+	/* A field line of the head, whole. May be NULL. */
+	void (*field)(void *context, const char *line, size_t len);
 	/* The head is complete; cut: bytes of it were missed. Says how the body is framed. */
 	enum stream_body (*head_end)(void *context, const struct http_fields *fields, bool cut,
 				     uint64_t time_ns);

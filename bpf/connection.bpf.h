@@ -6,7 +6,15 @@
 #include "maps.bpf.h"
 #include <bpf/bpf_core_read.h>
 
+/* The TCP side of a socket that is known to be one. A cast costs nothing, but bpftool 7.5 can only
+ * link a kernel function that one object uses: that with the hot path. */
+#ifdef TCP_BY_CAST
 extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym;
+#define tcp_of(sk) \
+	((struct tcp_sock *)bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock)))
+#else
+#define tcp_of(sk) ((struct tcp_sock *)bpf_skc_to_tcp_sock(sk))
+#endif
 
 static __always_inline bool wanted(u32 pid)
 {
@@ -41,43 +49,82 @@ static __always_inline u8 connection_io_flags(const struct connection *c)
 	       (c->flags & CONNECTION_FROM_BIRTH ? IO_FROM_BIRTH : 0);
 }
 
+/* A socket whose storage is new. len: bytes of the call that is being looked at. */
+static __always_inline void connection_begin(struct connection *c, struct sock *sk,
+					     struct tcp_sock *tcp, u32 len, u8 direction)
+{
+	u32 i;
+
+	c->cookie = bpf_get_socket_cookie(sk);
+	if (was_accepted(sk, !tcp))
+		c->flags |= CONNECTION_ACCEPTED;
+	if (!tcp) {
+		c->flags |= CONNECTION_UNIX;
+		return;
+	}
+	if (is_from_birth(tcp, len, direction))
+		c->flags |= CONNECTION_FROM_BIRTH;
+	c->copied_seq = tcp->copied_seq - (direction == DIRECTION_RECEIVED ? len : 0);
+	c->write_seq = tcp->write_seq - (direction == DIRECTION_SENT ? len : 0);
+	for (i = 0; i < ARRIVALS; i++)
+		c->arrival_end[i] = c->copied_seq;
+}
+
+/* NULL for what is neither a TCP nor a unix stream socket; *tcp is NULL for the latter. */
+static __always_inline bool is_stream(struct sock *sk, struct tcp_sock **tcp)
+{
+	u16 family = sk->__sk_common.skc_family;
+
+	*tcp = NULL;
+	if (sk->sk_type != SOCK_STREAM)
+		return false;
+	if (family == AF_UNIX)
+		return true;
+	if ((family != AF_INET && family != AF_INET6) || sk->sk_protocol != IPPROTO_TCP)
+		return false;
+	*tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	return *tcp != NULL;
+}
+
 /* Storage for a stream socket of a process that may be wanted. */
 static __always_inline struct connection *connection_create(struct sock *sk, u32 len, u8 direction)
 {
-	u16 family = sk->__sk_common.skc_family;
 	struct connection *c;
-	struct tcp_sock *tcp = NULL;
+	struct tcp_sock *tcp;
 
-	if (sk->sk_type != SOCK_STREAM)
-		return NULL;
-	if (family == AF_INET || family == AF_INET6) {
-		if (sk->sk_protocol != IPPROTO_TCP)
-			return NULL;
-		tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
-		if (!tcp)
-			return NULL;
-	} else if (family != AF_UNIX) {
-		return NULL;
-	}
-	if (!wanted(bpf_get_current_pid_tgid() >> 32))
+	if (!is_stream(sk, &tcp) || !wanted(bpf_get_current_pid_tgid() >> 32))
 		return NULL;
 	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c) {
 		loss_count(LOSS_CONNECTION_STATE);
 		return NULL;
 	}
-	c->cookie = bpf_get_socket_cookie(sk);
-	if (was_accepted(sk, !tcp))
-		c->flags |= CONNECTION_ACCEPTED;
-	if (!tcp) {
-		c->flags |= CONNECTION_UNIX;
-		return c;
-	}
-	if (is_from_birth(tcp, len, direction))
-		c->flags |= CONNECTION_FROM_BIRTH;
-	c->copied_seq = tcp->copied_seq - (direction == DIRECTION_RECEIVED ? len : 0);
-	c->write_seq = tcp->write_seq - (direction == DIRECTION_SENT ? len : 0);
+	connection_begin(c, sk, tcp, len, direction);
 	return c;
+}
+
+/* The first look at a connection that has its listener's storage. */
+static __always_inline void connection_accepted(struct connection *c, struct sock *sk, u32 len,
+						u8 direction)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+
+	c->flags = CONNECTION_UNCHECKED;
+	if (tcp)
+		connection_begin(c, sk, tcp, len, direction);
+}
+
+/* The first call of a process on a connection that was known before it. */
+static __always_inline bool connection_check(struct connection *c, struct sock *sk, u32 len,
+					     u8 direction)
+{
+	if (c->flags & CONNECTION_LISTENER)
+		connection_accepted(c, sk, len, direction);
+	c->flags &= ~CONNECTION_UNCHECKED;
+	if (wanted(bpf_get_current_pid_tgid() >> 32))
+		return true;
+	c->flags |= CONNECTION_DISMISSED;
+	return false;
 }
 
 /* A sequence number that did not go back. */
@@ -104,7 +151,7 @@ static __always_inline void positions_update(struct connection *c, struct sock *
 			c->sent_end += len;
 		return;
 	}
-	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	tcp = tcp_of(sk);
 	if (direction == DIRECTION_RECEIVED) {
 		delta = forward(c->copied_seq, tcp->copied_seq);
 		c->copied_seq += delta;
@@ -127,7 +174,7 @@ static __always_inline u64 other_end(const struct connection *c, struct sock *sk
 
 	if (c->flags & CONNECTION_UNIX)
 		return direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
-	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	tcp = tcp_of(sk);
 	if (direction == DIRECTION_RECEIVED)
 		return c->sent_end + forward(c->write_seq, tcp->write_seq);
 	delta = forward(c->copied_seq, tcp->copied_seq);

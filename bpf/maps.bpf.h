@@ -8,6 +8,8 @@
 #include "record.h"
 
 #define PROCESSES_MAX 65536
+#define UNIX_LISTENERS_MAX 4096
+#define ARRIVALS 4 /* that wait to be read and are told apart; a power of two */
 
 /* A connection, in the storage of its socket: freed with it, so it can neither leak nor be mistaken
  * for another. Threads of one process may use it at once: each direction is written by its own hook
@@ -22,10 +24,15 @@ struct connection {
 	u32 batch; /* recvmmsg, sendmmsg: low bits of the vector's address */
 	u16 batch_index;
 	u16 tries;
+	/* What has arrived: bytes before arrival_end[i] (TCP) at arrival_ns[i]. */
+	u64 arrival_ns[ARRIVALS];
+	u32 arrival_end[ARRIVALS];
+	u32 pid; /* who listens, or connected */
+	u16 flags;
 	u8 role;
-	u8 flags;
 	u8 state; /* TCP: the last one reported */
-	u8 unused[5];
+	u8 arrival_newest;
+	u8 unused[7];
 };
 
 enum connection_flags {
@@ -38,11 +45,15 @@ enum connection_flags {
 	CONNECTION_BODILESS =
 		64, /* that request's method has no body: what follows it is a request */
 	CONNECTION_BATCH = 128, /* pipelined: several responses may leave in one call */
+	CONNECTION_LISTENER = 256, /* a listening socket; or a child of one, not looked at so far */
+	CONNECTION_UNCHECKED = 512, /* whether its process is wanted was not asked so far */
+	CONNECTION_CONNECTING = 1024, /* TCP: no answer to its SYN so far */
 };
 
+/* A TCP listener's storage is copied to each connection that it accepts, before its first byte. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, struct connection);
 } connections __weak SEC(".maps");
@@ -51,6 +62,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 2 * 1024 * 1024);
 } records __weak SEC(".maps");
+
+/* Unix sockets that wanted processes listen on, by the address (struct unix_address) that they
+ * share with the connections they accept; the value is the process. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, UNIX_LISTENERS_MAX);
+	__type(key, u64);
+	__type(value, u32);
+} unix_listeners __weak SEC(".maps");
 
 /* Processes that user space does not want; any other is eligible. */
 struct {

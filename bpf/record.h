@@ -21,6 +21,7 @@ enum record_kind {
 	RECORD_IO = 1, /* bytes read or written on an HTTP connection */
 	RECORD_STATE, /* a TCP connection with HTTP changed its state */
 	RECORD_UNDECODED, /* an accepted connection begins as something else */
+	RECORD_CONNECT_FAILED, /* a TCP connection that a process wanted was not made */
 	RECORD_EXEC,
 	RECORD_FORK,
 	RECORD_EXIT,
@@ -57,6 +58,7 @@ struct record_io {
 	__u64 cookie; /* the socket's; names the connection */
 	__u64 begin; /* stream position of the call's first byte */
 	__u64 other_end; /* position of the other direction so far */
+	__u64 arrival_ns; /* received: when the first byte came in; 0: not known */
 	__u32 len; /* what the call moved */
 	__u32 offset; /* of data[0] within the call */
 	__u16 captured; /* bytes in data */
@@ -71,6 +73,10 @@ struct record_state {
 	struct record_head head; /* pid only when the process itself closed */
 	__u64 cookie;
 	__u64 received_end, sent_end; /* stream positions */
+	__u64 arrival_ns; /* accepted connections: of the oldest byte that nobody read; 0: none */
+	__u32 listener_pid; /* who listens there; 0: not known */
+	__u16 local_port;
+	__u16 unused;
 	__u32 error; /* sk_err: ECONNRESET, EPIPE, ... or 0 */
 	__u8 old_state, new_state; /* TCP_ESTABLISHED ... */
 	__u8 shutdown; /* sk_shutdown: 1 receive, 2 send */
@@ -84,6 +90,15 @@ struct record_undecoded {
 	__u8 len; /* bytes in first */
 	__u8 unused[5];
 	__u8 first[16];
+};
+
+struct record_connect_failed {
+	struct record_head head; /* the process that called connect() */
+	__u64 begin_ns; /* when it did */
+	__u32 error; /* sk_err: ECONNREFUSED, ETIMEDOUT, ...; 0: the process gave up */
+	__u16 peer_port;
+	__u16 family; /* AF_INET, AF_INET6 */
+	__u8 peer_address[16]; /* network order; AF_INET: the first four */
 };
 
 struct record_process {
@@ -107,21 +122,27 @@ enum loss {
 	LOSS_COUNT,
 };
 
-/* What the iterator over connections writes for each unix socket with HTTP. */
+/* What the iterator over connections writes: of each unix socket with HTTP, of each accepted
+ * connection with bytes that nobody has read, and, if asked, of every one with HTTP. */
 struct connection_state {
 	__u64 cookie;
 	__u64 received_end, sent_end;
+	__u64 arrival_ns; /* of the oldest unread byte; 0: none, or not known */
+	__u32 listener_pid; /* 0: not known */
+	__u16 local_port; /* 0: unix socket */
 	__u8 role;
 	__u8 shutdown;
-	__u8 unused[6];
+	__u8 is_unix;
+	__u8 unused[7];
 };
 
 #define RECORD_ASSERT(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 RECORD_ASSERT(record_head, 16);
-RECORD_ASSERT(record_io, 64);
-RECORD_ASSERT(record_state, 48);
+RECORD_ASSERT(record_io, 72);
+RECORD_ASSERT(record_state, 64);
+RECORD_ASSERT(record_connect_failed, 48);
 RECORD_ASSERT(record_undecoded, 48);
 RECORD_ASSERT(record_process, 24);
-RECORD_ASSERT(connection_state, 32);
+RECORD_ASSERT(connection_state, 48);
 
 #endif

@@ -11,7 +11,7 @@
 
 /* One call of send or receive. */
 struct call {
-	u64 time_ns, cookie, begin, other_end;
+	u64 time_ns, cookie, begin, other_end, arrival_ns;
 	u64 buffer; /* the user's memory: one buffer ... */
 	u64 iovecs, iovec_count; /* ... or, iovecs not 0, a vector */
 	u32 pid, len;
@@ -138,6 +138,7 @@ static __always_inline void fill(struct record_io *record, const struct call *ca
 	record->cookie = call->cookie;
 	record->begin = call->begin;
 	record->other_end = call->other_end;
+	record->arrival_ns = call->arrival_ns;
 	record->len = call->len;
 	record->offset = offset;
 	record->captured = captured;

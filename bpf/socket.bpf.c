@@ -6,7 +6,9 @@
  * line, and how much to copy (http.bpf.h). Short calls, which nearly all heads are, go the short
  * way: one record, copied straight into the ring; everything else goes the long way (slices.bpf.h).
  */
+#define TCP_BY_CAST
 #include "maps.bpf.h"
+#include "arrivals.bpf.h"
 #include "connection.bpf.h"
 #include "http.bpf.h"
 #include "payload.bpf.h"
@@ -48,8 +50,8 @@ static __always_inline void identify(struct connection *c, struct call *call)
 		c->role = ROLE_SERVER;
 		return;
 	}
-	if (call->request && call->direction == DIRECTION_SENT) {
-		c->flags |= CONNECTION_DISMISSED; /* a client's: not reported so far */
+	if (call->request && !(c->flags & CONNECTION_ACCEPTED)) {
+		c->role = ROLE_CLIENT;
 		return;
 	}
 	if (!call->first_len)
@@ -248,6 +250,8 @@ static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u3
 	record->cookie = c->cookie;
 	record->begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
 	record->other_end = other_end(c, sk, direction);
+	record->arrival_ns =
+		direction == DIRECTION_RECEIVED && request ? arrival_of(c, c->copied_seq - len) : 0;
 	record->len = len;
 	record->offset = 0;
 	record->captured = len;
@@ -278,6 +282,8 @@ static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c
 
 	call.begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
 	call.other_end = other_end(c, sk, direction);
+	if (direction == DIRECTION_RECEIVED && c->role != ROLE_CLIENT)
+		call.arrival_ns = arrival_of(c, c->copied_seq - len);
 	call.local_port = sk->__sk_common.skc_num;
 	call.peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (!len) {
@@ -316,6 +322,9 @@ static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direc
 		c = connection_create(sk, ret, direction);
 		if (!c)
 			return 0;
+	} else if (c->flags & (CONNECTION_LISTENER | CONNECTION_UNCHECKED) &&
+		   !connection_check(c, sk, ret, direction)) {
+		return 0;
 	}
 	if (c->role == ROLE_NONE && c->recheck_ns && c->recheck_ns > bpf_ktime_get_ns())
 		return 0;
@@ -335,82 +344,4 @@ SEC("tp_btf/sock_send_length")
 int BPF_PROG(socket_send, struct sock *sk, int ret, int flags)
 {
 	return io_seen(sk, ret, flags, DIRECTION_SENT);
-}
-
-/* Closes and resets. In CLOSE_WAIT the peer has sent its FIN, in any other new state of interest
- * this side closed or the connection broke; sk_err and sk_shutdown tell which. */
-static __always_inline int state_seen(struct sock *sk, int old_state, int new_state)
-{
-	struct connection *c;
-	struct record_state *record;
-	struct task_struct *task;
-	struct tcp_sock *tcp;
-	u64 time_ns;
-
-	if (new_state != TCP_CLOSE && new_state != TCP_FIN_WAIT1 && new_state != TCP_CLOSE_WAIT &&
-	    new_state != TCP_LAST_ACK)
-		return 0;
-	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-	if (!c || c->role == ROLE_NONE || c->state == new_state)
-		return 0;
-	c->state = new_state;
-	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	if (!record) {
-		loss_count(LOSS_RING_FULL);
-		return 0;
-	}
-	task = bpf_get_current_task_btf();
-	__builtin_memset(record, 0, sizeof(*record));
-	time_ns = bpf_ktime_get_ns();
-	record->head.time_ns = time_ns;
-	record->head.kind = RECORD_STATE;
-	record->cookie = c->cookie;
-	record->received_end = c->received_end;
-	record->sent_end = c->sent_end;
-	tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
-	if (tcp) /* a send may be over whose hook is still to come */
-		record->sent_end += forward(c->write_seq, tcp->write_seq);
-	record->error = sk->sk_err;
-	record->old_state = old_state;
-	record->new_state = new_state;
-	record->shutdown = sk->sk_shutdown;
-	if (new_state == TCP_FIN_WAIT1 || new_state == TCP_LAST_ACK) { /* in the closer's context */
-		record->head.pid = task->tgid;
-		record->exiting = task->flags & PF_EXITING ? 1 : 0;
-	}
-	bpf_ringbuf_submit(record, record_wakeup(time_ns));
-	return 0;
-}
-
-/* The kernel does not run a program inside itself: a close that softirq finds while this one runs
- * on the same CPU passes it over. The second copy takes what the first has not. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
-{
-	return state_seen(sk, old_state, new_state);
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(socket_state_2, struct sock *sk, int old_state, int new_state)
-{
-	return state_seen(sk, old_state, new_state);
-}
-
-/* Unix sockets have no state hook: user space lists those with HTTP from time to time. */
-SEC("iter/bpf_sk_storage_map")
-int socket_list(struct bpf_iter__bpf_sk_storage_map *context)
-{
-	struct connection_state state = {};
-	struct connection *c = context->value;
-	struct sock *sk = context->sk;
-
-	if (!c || !sk || !(c->flags & CONNECTION_UNIX) || c->role == ROLE_NONE)
-		return 0;
-	state.cookie = c->cookie;
-	state.received_end = c->received_end;
-	state.sent_end = c->sent_end;
-	state.role = c->role;
-	state.shutdown = sk->sk_shutdown;
-	bpf_seq_write(context->meta->seq, &state, sizeof(state));
-	return 0;
 }

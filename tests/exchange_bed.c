@@ -32,13 +32,13 @@ static void on_done(void *context, const struct exchange *x)
 	bed->last = *x;
 	snprintf(bed->log + len, sizeof(bed->log) - len, "%s%s %s %u%s%s", len ? "; " : "",
 		 http_method_name(x->method), x->has_path ? x->template : "-", x->status,
-		 x->error_type ? " " : "", x->error_type ? x->error_type : "");
+		 x->cut_short ? " " : "", x->cut_short ? x->cut_short : "");
 }
 
 int bed_setup(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
-	struct exchange_sink sink = {.request = on_request, .done = on_done, .context = bed};
+	struct exchange_sink sink = wire_sink(on_request, on_done, bed);
 
 	*state = bed;
 	if (!bed || exchanges_open(&bed->exchanges, &sink))

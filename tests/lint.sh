@@ -16,7 +16,7 @@ rooms='
 record     bpf/record
 bpf        bpf/*.bpf vmlinux/vmlinux                    < record
 plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrusted_file
-plain      agent/version
+plain      agent/version agent/links agent/deadlines
 kernel     agent/kernel
 capture    agent/capture agent/bittern.skel             < plain record
 decode     agent/decode                                 < record
@@ -34,6 +34,8 @@ histogram  agent/histogram
 snapshot   agent/snapshot                               < histogram services
 aggregate  agent/aggregate      < plain http routes histogram services snapshot limits
 exporters  exporters/*                                  < histogram services snapshot
+account    agent/account agent/outcome
+account    < plain record exchange routes addresses services histogram snapshot aggregate limits
 self       agent/self_metrics < plain capture exchange aggregate services snapshot
 options    agent/options                        < plain services facts routes limits exporters
 main       agent/main agent/check agent/host            < *

@@ -251,16 +251,16 @@ void play_describe(const struct play *p, const struct message *m, const char *wh
 
 static void check(struct play *p, const struct exchange *x, const struct message *m)
 {
-	if (x->status != m->status || x->method != m->method || x->error_type ||
+	if (x->status != m->status || x->method != m->method || x->cut_short ||
 	    x->start_ns != m->start_ns || (x->has_path && strcmp(x->template, m->path))) {
 		print_error("%s %s %u %s\n", http_method_name(x->method),
 			    x->has_path ? x->template : "-", x->status,
-			    x->error_type ? x->error_type : "");
+			    x->cut_short ? x->cut_short : "");
 		play_describe(p, m, "is the truth");
 	}
 	assert_int_equal(x->status, m->status);
 	assert_int_equal(x->method, m->method);
-	assert_null(x->error_type);
+	assert_null(x->cut_short);
 	assert_int_equal(x->version, 11);
 	assert_int_equal(x->start_ns, m->start_ns);
 	if (x->has_path)

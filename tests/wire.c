@@ -466,3 +466,55 @@ void wire_reset(struct wire *w)
 {
 	wire_state(w, TCP_CLOSE, ECONNRESET);
 }
+
+static void ignore_exchange(void *context, struct exchange *x)
+{
+	(void)context;
+	(void)x;
+}
+
+static void ignore_const_exchange(void *context, const struct exchange *x)
+{
+	(void)context;
+	(void)x;
+}
+
+static void ignore_host(void *context, struct exchange *x, const char *host, size_t host_len)
+{
+	(void)context;
+	(void)x;
+	(void)host;
+	(void)host_len;
+}
+
+static bool ignore_unread(void *context, const struct exchange_unread *unread)
+{
+	(void)context;
+	(void)unread;
+	return false;
+}
+
+static void ignore_unread_ended(void *context, const struct exchange_unread *unread, bool died)
+{
+	(void)context;
+	(void)unread;
+	(void)died;
+}
+
+struct exchange_sink wire_sink(void (*request)(void *context, struct exchange *exchange,
+					       const char *path, size_t path_len),
+			       void (*done)(void *context, const struct exchange *exchange),
+			       void *context)
+{
+	return (struct exchange_sink){
+		.request = request,
+		.host = ignore_host,
+		.begun = ignore_exchange,
+		.first_byte = ignore_const_exchange,
+		.timed_out = ignore_exchange,
+		.done = done,
+		.unread = ignore_unread,
+		.unread_ended = ignore_unread_ended,
+		.context = context,
+	};
+}

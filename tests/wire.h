@@ -82,4 +82,10 @@ struct wire_record *wire_take(struct wire *w);
 /* Through decode into e, then freed. */
 void wire_deliver(struct exchanges *e, struct wire_record *record);
 
+/* A sink that takes no notice of anything else. */
+struct exchange_sink wire_sink(void (*request)(void *context, struct exchange *exchange,
+					       const char *path, size_t path_len),
+			       void (*done)(void *context, const struct exchange *exchange),
+			       void *context);
+
 #endif

@@ -78,6 +78,22 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	u16 skc_num; /* local port, host order */
 	u16 skc_dport; /* peer's port, network order */
+	u32 skc_daddr; /* peer's address, network order */
+	struct in6_addr {
+		u8 in6_u[16];
+	} skc_v6_daddr;
+};
+
+struct sk_buff_head {
+	u32 qlen;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	struct upid numbers[1];
 };
 
 struct sock {
@@ -86,7 +102,15 @@ struct sock {
 	int sk_err;
 	u8 sk_shutdown;
 	u32 sk_max_ack_backlog;
+	struct sk_buff_head sk_receive_queue;
+	struct pid *sk_peer_pid; /* unix: of a listener, who called listen() */
 };
+
+struct socket {
+	struct sock *sk;
+};
+
+struct file;
 
 struct tcp_sock {
 	u32 copied_seq, rcv_nxt, write_seq, snd_una;
@@ -106,6 +130,13 @@ struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_map *map;
 	struct sock *sk;
 	void *value;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u32 fd;
+	struct file *file;
 };
 
 struct seq_file;
@@ -157,9 +188,11 @@ struct mmsghdr {
 #define RCV_SHUTDOWN 1
 
 #define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
 #define TCP_FIN_WAIT1 4
 #define TCP_CLOSE 7
 #define TCP_CLOSE_WAIT 8
 #define TCP_LAST_ACK 9
+#define TCP_LISTEN 10
 
 #endif

@@ -27,7 +27,8 @@ from measure import Bittern, Floor, Pairs, cpu_ns, host_to_ourselves, requests, 
 from table import Table, spread
 
 QUICK = os.environ.get("BENCH_QUICK") == "1"
-CYCLES = 3 if QUICK else 12
+CYCLES = int(os.environ.get("BENCH_CYCLES", 3 if QUICK else 12))
+ONLY = list(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
 SDK_CYCLES = 2 if QUICK else 10
 ROUND_S = 0.4 if QUICK else 0.8
 WARM_UP_S = 1.2 if QUICK else 2.5  # until V8 has compiled what is hot
@@ -46,13 +47,13 @@ class Findings:
         self.losses = collections.Counter()
 
 
-def round_with_bittern(table, findings, service, tmp, after=lambda: None):
+def round_with_bittern(table, findings, service, tmp, after=lambda: None, build=Bittern):
     """(us of CPU per request of the service, of the agent).
 
     after() runs while the agent still does.
     """
     with contextlib.ExitStack() as stack:
-        agent = Bittern(stack, tmp)
+        agent = build(stack, tmp)
         findings.start_ms.append(agent.start_ms())
         findings.idle_rss.append(rss_bytes(agent.pid) / MB)
         before = cpu_ns(agent.pid)
@@ -112,10 +113,18 @@ def compare_node_http(table, findings, tmp):
         def bittern():
             return round_with_bittern(table, findings, service, tmp, lambda: pairs_in("bittern"))
 
-        rounds = cycles(table, CYCLES, [("plain", plain), ("bittern", bittern), ("floor", floor),
-                                 ("again", lambda: service.measure(ROUND_S)[0])])
+        def base():
+            return round_with_bittern(table, Findings(), service, tmp, build=measure.Base)
+
+        rounds = cycles(table, CYCLES, [
+            ("plain", plain), ("bittern", bittern), ("floor", floor),
+            ("again", lambda: service.measure(ROUND_S)[0]),
+            *([("base", base)] if measure.Base.program else [])])
     compare_bittern(table, "node http", rounds, "<= 1.0 us")
     table.compare("node http: empty programs (floor)", rounds["plain"], rounds["floor"])
+    if "base" in rounds:
+        table.compare("node http: bittern, against BASE",
+                      [us for us, _ in rounds["base"]], [us for us, _ in rounds["bittern"]])
     table.compare("node http: nothing (what noise looks like)", rounds["plain"], rounds["again"])
     return pairs
 
@@ -313,35 +322,44 @@ def phase(table, name):
         table.failures.append(f"{name}: {error!r}")
 
 
-def measure_all(table, tmp):
-    findings, pairs = Findings(), {}
-    table.section(
-    "service's CPU per request, us",
-    "plain",
-    "with",
-    "difference",
-    "ratio",
-    "agent, us",
-     "               budget")
-    with phase(table, "node http, and other processes' pairs"):
-        pairs = compare_node_http(table, findings, tmp)
+def parts(table, findings, tmp):
+    """(name, what measures it), in the table's order. BENCH_ONLY chooses by name."""
+    pairs = {}
+
+    def node():
+        pairs.update(compare_node_http(table, findings, tmp))
+
+    yield "node http", node
     for name, start in (("Express", measure.express), ("FastAPI", measure.fastapi)):
-        with phase(table, name):
-            compare_framework(table, findings, tmp, name, start)
+        yield name, lambda: compare_framework(table, findings, tmp, name, start)
     for name, variants in (
             ("node http", lambda *to: sdks.node_variants(*to, measure.node_http)),
             ("Express",
              lambda *to: sdks.node_variants(*to, measure.express, "express-prom-bundle")),
             ("FastAPI",
              lambda *to: sdks.python_variants(*to, "prometheus-fastapi-instrumentator"))):
-        with phase(table, f"{name}: SDKs"):
-            compare_sdks(table, tmp, name, variants)
-    table.section("another process's write + read, ns", "plain", "with", "difference", "ratio")
-    compare_pairs(table, pairs)
-    table.section("the agent itself", "", "", "", "", "budget, remarks")
+        yield f"{name}: SDKs", lambda: compare_sdks(table, tmp, name, variants)
+    yield "other processes' pairs", lambda: compare_pairs(table, pairs)
     for part in (idle, full_load, start_up, scrape):
-        with phase(table, part.__name__.replace("_", " ")):
-            part(table, findings, tmp)
+        yield part.__name__.replace("_", " "), lambda: part(table, findings, tmp)
+
+
+SECTIONS = {
+    "node http": ("service's CPU per request, us", "plain", "with", "difference", "ratio",
+                  "agent, us", "               budget"),
+    "other processes' pairs": ("another process's write + read, ns", "plain", "with",
+                               "difference", "ratio"),
+    "idle": ("the agent itself", "", "", "", "", "budget, remarks"),
+}
+
+
+def measure_all(table, tmp):
+    for name, run in parts(table, Findings(), tmp):
+        if name in SECTIONS:
+            table.section(*SECTIONS[name])
+        if not ONLY or name in ONLY:
+            with phase(table, name):
+                run()
 
 
 def main():

@@ -140,6 +140,12 @@ class Bittern(Agent):
         return (self.ready_ns - self.spawn_ns) / 1e6
 
 
+class Base(Bittern):
+    """Another build, to compare with: make bench BASE=REVISION."""
+
+    program = os.environ.get("BENCH_BASE")
+
+
 def requests(page, **labels):
     return int(page.total("http_server_request_duration_seconds_count", **labels))
 

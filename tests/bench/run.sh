@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What bittern costs, as a table. Sets up (as tests/setup.sh, outside the tree, instantly when in
-# place), then measures: about 6 minutes, BENCH_QUICK=1 about 80 seconds. Exit status 1: a request
-# was not counted.
+# place), then measures: about 6 minutes, BENCH_QUICK=1 about 80 seconds. BENCH_ONLY="Express,idle"
+# chooses parts, BENCH_CYCLES sets how many rounds are compared, BASE=REVISION builds that one too
+# and compares node http with it. Exit status 1: a request was not counted.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -52,16 +53,27 @@ build() {
         -Wl,-Bstatic -lbpf -lelf -lz -Wl,-Bdynamic
 }
 
+# The revision to compare with, built in a tree of its own.
+build_base() {
+    local tree=$built/base
+    git -C "$root" worktree remove --force "$tree" 2>/dev/null || true
+    git -C "$root" worktree add --detach --force "$tree" "$BASE" >&2
+    make -s -C "$tree" >&2
+    export BENCH_BASE=$tree/build/bittern
+}
+
 "$root/tests/setup.sh" >&2
 mkdir -p "$cache"
 exec 9>"$cache/bench.lock"
 flock 9 # also against a second run: the two would measure each other
 [ "$(cat "$sdks/stamp" 2>/dev/null)" = "$(sdks_hash)" ] || install_sdks
 build
+[ -z "${BASE:-}" ] || build_base
 cd "$here"
 python=$cache/venv/bin/python
 if [ "$(id -u)" = 0 ]; then
     exec "$python" bench.py
 else
-    exec sudo --preserve-env=BENCH_QUICK,BITTERN env "BITTERN_CACHE=$cache" "$python" bench.py
+    exec sudo --preserve-env=BENCH_QUICK,BENCH_ONLY,BENCH_CYCLES,BENCH_BASE,BITTERN \
+        env "BITTERN_CACHE=$cache" "$python" bench.py
 fi

@@ -187,11 +187,13 @@ class Agent(Program):
     spawn_ns and ready_ns (CLOCK_MONOTONIC) tell when.
     """
 
+    program = AGENT
+
     def __init__(self, tmp, *options):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.spawn_ns = time.monotonic_ns()
-        super().__init__([AGENT, "--listen", f"127.0.0.1:{self.port}", *options],
+        super().__init__([self.program, "--listen", f"127.0.0.1:{self.port}", *options],
                          tmp / f"bittern-{self.port}.log")
         try:
             wait_for(lambda: self.alive() and self.ready(), "/readyz", timeout=20, step=0.005)
