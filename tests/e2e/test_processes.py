@@ -117,8 +117,9 @@ def test_each_end_of_a_worker_is_told_from_the_others(start, agent, agent_first)
     again = start(port=shop.port)  # known before its first request
     assert state(bittern) == (TWO_WORKERS, ended)
     assert ask(again, "/ok")
-    again.kill()
-    assert state(bittern) == (0, {**ended, "SIGKILL": 1 + TWO_WORKERS})
+    again.kill()  # the workers end a moment after their master
+    wait_for(lambda: state(bittern) == (0, {**ended, "SIGKILL": 1 + TWO_WORKERS}),
+             lambda: f"end in {state(bittern)}")
 
 
 def test_what_a_worker_runs_is_no_process_of_the_service(start, agent):
