@@ -156,6 +156,7 @@ int capture_attach(struct capture *c, char *why, size_t why_len)
 		error = -errno;
 	if (!error)
 		error = bittern__attach(skeleton);
+	skeleton->bss->clients_wanted = true;
 	if (!error)
 		error = adopt(c);
 	return error ? explain(why, why_len, "cannot attach the BPF programs", error) : 0;

@@ -99,6 +99,10 @@ struct {
 /* Set before loading. */
 const volatile __u64 ring_wakeup_bytes __weak = 512 * 1024;
 
+/* Set by user space once all hooks are attached: a client's request that was sent before might be
+ * one whose response is missed. (A server's are safe: what receives is attached last.) */
+volatile bool clients_wanted __weak = false;
+
 static __always_inline void loss_count(enum loss cause)
 {
 	u32 key = cause;

@@ -51,7 +51,8 @@ static __always_inline void identify(struct connection *c, struct call *call)
 		return;
 	}
 	if (call->request && !(c->flags & CONNECTION_ACCEPTED)) {
-		c->role = ROLE_CLIENT;
+		if (clients_wanted)
+			c->role = ROLE_CLIENT;
 		return;
 	}
 	if (!call->first_len)
