@@ -13,8 +13,6 @@ node_npm=22 # installed from npm's `node` package when there is none so new
 
 say() { echo "tests/setup.sh: $*"; }
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
 python_hash() {
     {
         cat "$here/e2e/requirements.txt"
@@ -44,10 +42,8 @@ install_debian() {
     local missing
     missing=$(debian_missing)
     [ -n "$missing" ] || return 0
-    as_root apt-get update -qq
     # shellcheck disable=SC2086 # one word a package
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends $missing
+    "$here/../deploy/install-packages.sh" "" $missing
     did+=("${missing//$'\n'/ }")
 }
 
@@ -89,9 +85,9 @@ install_prometheus() {
     local folder
     [ ! -x "$cache/bin/prometheus" ] || [ ! -x "$cache/bin/promtool" ] || return 0
     ! { command -v prometheus && command -v promtool; } >/dev/null || return 0
-    apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update -qq
+    apt-cache show prometheus >/dev/null 2>&1 || "$here/../deploy/install-packages.sh" ""
     folder=$(mktemp -d)
-    if (cd "$folder" && apt-get download -qq prometheus); then
+    if (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root prometheus); then
         dpkg --fsys-tarfile "$folder"/prometheus_*.deb |
             tar -x -C "$folder" ./usr/bin/prometheus ./usr/bin/promtool
         mkdir -p "$cache/bin"
