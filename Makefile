@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make          build/bittern                make check   unit tests, no root (SAN=1: sanitizers)
-# make run      build and watch this host    make test    install what tests need, run everything
-# make lint     format, includes, warnings   make bench   what bittern costs, as a table
+# make run      build and watch this host    make check-bpf   the hooks, as root, seconds
+# make lint     format, includes, warnings   make test    install what tests need, run everything
+# make bench    what bittern costs, as a table
 # V=1 shows the commands. All that is made is under build/.
 
 SAN ?=
@@ -27,6 +28,7 @@ SOURCES := $(wildcard agent/*.c exporters/*.c)
 OBJECTS := $(SOURCES:%.c=$(B)/%.o)
 ROOMS := $(filter-out $(B)/agent/main.o,$(OBJECTS))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+BPF_TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bpf_*.c))
 BPF_OBJECTS := $(patsubst bpf/%.c,$(B)/%.o,$(wildcard bpf/*.bpf.c))
 FORMATTED := $(wildcard agent/*.[ch] exporters/*.[ch] tests/*.[ch] bpf/*.[ch])
 
@@ -62,6 +64,7 @@ $(filter $(B)/tests/test_console%,$(TESTS)): $(B)/tests/console_world.o $(B)/tes
 $(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tests/wire.o
 $(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
 $(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o
+$(BPF_TESTS): $(B)/tests/hooks_bed.o
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)
@@ -69,6 +72,9 @@ $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 
 check: $(TESTS)
 	$(Q)for test in $(TESTS); do $$test || exit 1; done
+
+check-bpf: $(BPF_TESTS)
+	$(Q)for test in $(BPF_TESTS); do $(SUDO) $$test || exit 1; done
 
 run: all
 	$(SUDO) $(B)/bittern --console
@@ -99,4 +105,4 @@ clean:
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(wildcard $(B)/tests/*.d) $(BPF_OBJECTS:.o=.d)
-.PHONY: all check run test bench lint clean packages-build packages-test
+.PHONY: all check check-bpf run test bench lint clean packages-build packages-test

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh [PYTEST OPTION...] - all tests: lint, unit tests, the same under sanitizers, end to end.
+# run.sh [PYTEST OPTION...] - all tests: lint, unit tests, the same under sanitizers, the kernel
+# side, end to end.
 # Every part runs, also after one has failed. With options only the end-to-end tests run:
 # tests/run.sh -k fastapi -x Part of `make test`, which has built everything. Exit status 1 when a
 # part failed.
@@ -32,6 +33,15 @@ end_to_end_tests() {
         "$BITTERN_CACHE/venv/bin/python" -m pytest "$@" 2>&1 | tee -a "$log"
 }
 
+# Each hook, triggered over loopback.
+kernel_side() {
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        echo "SKIPPED the kernel side: neither root nor sudo" >>"$log"
+        return 0
+    fi
+    make -s check-bpf
+}
+
 # Random bytes, endless heads and the like against an agent that stops at the first bad access.
 hostile() {
     make -s SAN=1 && BITTERN=$PWD/build/san/bittern end_to_end_tests tests/e2e/test_hostile.py
@@ -41,6 +51,7 @@ if [ $# = 0 ]; then
     part "lint" make -s lint
     part "unit tests" make -s check
     part "unit tests under ASan and UBSan" make -s SAN=1 check
+    part "kernel side" kernel_side
 fi
 [ $# != 0 ] || part "hostile input, agent under ASan and UBSan" hostile
 part "end to end" end_to_end_tests tests/e2e "$@"

@@ -64,6 +64,7 @@ static void each_kind_of_record_is_passed_on_as_it_is(void **state)
 {
 	struct record_state closed = {.head.kind = RECORD_STATE};
 	struct record_undecoded undecoded = {.head.kind = RECORD_UNDECODED, .len = 16};
+	struct record_connect_failed failed = {.head.kind = RECORD_CONNECT_FAILED};
 	struct record_process process = {.head.kind = RECORD_EXEC};
 	struct io io = valid_io();
 	struct record record;
@@ -78,6 +79,9 @@ static void each_kind_of_record_is_passed_on_as_it_is(void **state)
 	assert_int_equal(decode_record(&record, &undecoded, sizeof(undecoded)), 0);
 	assert_int_equal(record.kind, RECORD_UNDECODED);
 	assert_ptr_equal(record.undecoded, &undecoded);
+	assert_int_equal(decode_record(&record, &failed, sizeof(failed)), 0);
+	assert_int_equal(record.kind, RECORD_CONNECT_FAILED);
+	assert_ptr_equal(record.connect_failed, &failed);
 	for (; process.head.kind <= RECORD_EXIT; process.head.kind++) {
 		assert_int_equal(decode_record(&record, &process, sizeof(process)), 0);
 		assert_int_equal(record.kind, process.head.kind);
@@ -94,6 +98,7 @@ static void a_record_one_byte_short_of_its_struct_is_refused(void **state)
 		{RECORD_IO, sizeof(struct record_io)},
 		{RECORD_STATE, sizeof(struct record_state)},
 		{RECORD_UNDECODED, sizeof(struct record_undecoded)},
+		{RECORD_CONNECT_FAILED, sizeof(struct record_connect_failed)},
 		{RECORD_EXEC, sizeof(struct record_process)},
 		{RECORD_FORK, sizeof(struct record_process)},
 		{RECORD_EXIT, sizeof(struct record_process)},

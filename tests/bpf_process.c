@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+/* process.bpf.c: processes that begin, change their program, or end; and that user space's "not
+ * wanted" follows them. */
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "hooks_bed.h"
+
+#define GET "GET /a HTTP/1.1\r\nHost: bittern.example\r\n\r\n"
+
+/* As wait(2) gives it, and as the kernel keeps it. */
+#define EXITED(code) ((code) << 8)
+
+static void reap(pid_t pid)
+{
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void expect_exit(struct bed *bed, pid_t pid, uint32_t exit_code)
+{
+	assert_int_equal(expect_process(bed, pid, RECORD_EXIT)->exit_code, exit_code);
+	expect_no_process(bed, pid);
+}
+
+static void a_fork_has_its_parent_and_an_exit_its_code(void **state)
+{
+	static const int codes[] = {0, 1, 7, 255};
+	struct bed *bed = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (!pid)
+			_exit(codes[i]);
+		reap(pid);
+		assert_int_equal(expect_process(bed, pid, RECORD_FORK)->parent, getpid());
+		expect_exit(bed, pid, EXITED(codes[i]));
+	}
+}
+
+static void a_signal_that_killed_is_told(void **state)
+{
+	static const int signals[] = {SIGKILL, SIGTERM};
+	struct bed *bed = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (!pid)
+			for (;;)
+				pause();
+		kill(pid, signals[i]);
+		reap(pid);
+		expect_process(bed, pid, RECORD_FORK);
+		expect_exit(bed, pid, signals[i]);
+	}
+}
+
+/* A child that runs a shell command. */
+static pid_t run(const char *command)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static void an_exec_is_told_for_each_new_program(void **state)
+{
+	struct bed *bed = *state;
+	pid_t pid = run("exec sh -c 'exit 3'");
+
+	reap(pid);
+	expect_process(bed, pid, RECORD_FORK);
+	expect_process(bed, pid, RECORD_EXEC);
+	expect_process(bed, pid, RECORD_EXEC);
+	expect_exit(bed, pid, EXITED(3));
+}
+
+/* It runs in its parent's memory until then. */
+static void a_spawned_process_is_first_told_at_its_exec(void **state)
+{
+	struct bed *bed = *state;
+	char *arguments[] = {"sh", "-c", "exit 4", NULL};
+	pid_t pid;
+
+	assert_int_equal(posix_spawn(&pid, "/bin/sh", NULL, NULL, arguments, environ), 0);
+	reap(pid);
+	expect_process(bed, pid, RECORD_EXEC);
+	expect_exit(bed, pid, EXITED(4));
+}
+
+static void an_exec_that_fails_is_none(void **state)
+{
+	struct bed *bed = *state;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		execl("/nonexistent", "nonexistent", NULL);
+		_exit(9);
+	}
+	reap(pid);
+	expect_process(bed, pid, RECORD_FORK);
+	expect_exit(bed, pid, EXITED(9));
+}
+
+/* The new program's /proc is read at once. */
+static void an_exec_wakes_the_reader(void **state)
+{
+	struct bed *bed = *state;
+	struct pollfd reader = {.fd = capture_fd(bed->capture), .events = POLLIN};
+	pid_t pid = run("exit 0");
+
+	assert_int_equal(poll(&reader, 1, 5000), 1);
+	reap(pid);
+	expect_process(bed, pid, RECORD_FORK);
+	expect_process(bed, pid, RECORD_EXEC);
+	expect_exit(bed, pid, 0);
+}
+
+static void *thread(void *context)
+{
+	return context;
+}
+
+static void a_process_may_end_as_its_last_thread_does(void **state)
+{
+	struct bed *bed = *state;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid)
+		syscall(SYS_exit, 6); /* not exit_group */
+	reap(pid);
+	expect_process(bed, pid, RECORD_FORK);
+	expect_exit(bed, pid, EXITED(6));
+}
+
+static void threads_begin_and_end_in_silence(void **state)
+{
+	struct bed *bed = *state;
+	pthread_t threads[4];
+	pid_t pid = fork();
+	int i;
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		for (i = 0; i < 4; i++)
+			pthread_create(&threads[i], NULL, thread, NULL);
+		for (i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		_exit(5);
+	}
+	reap(pid);
+	expect_process(bed, pid, RECORD_FORK);
+	expect_exit(bed, pid, EXITED(5));
+}
+
+/* --- what is not wanted --- */
+
+/* Serves one request on the pair's server, in a child that waits to be told to. */
+struct child {
+	pid_t pid;
+	int go; /* closed: serve and exit */
+};
+
+static struct child child_open(struct pair *pair, bool exec)
+{
+	struct child child;
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	child.pid = fork();
+	assert_true(child.pid >= 0);
+	if (!child.pid) {
+		char byte, bytes[sizeof(GET)];
+
+		close(ends[1]);
+		close(pair->client);
+		if (exec) {
+			dup2(pair->server, 0); /* which loses O_CLOEXEC */
+			dup2(ends[0], 3);
+			execl("/bin/sh", "sh", "-c", "read line <&3; exec head -c 42 >/dev/null",
+			      NULL);
+			_exit(127);
+		}
+		if (read(ends[0], &byte, 1) == 0)
+			recv(pair->server, bytes, strlen(GET), MSG_WAITALL);
+		_exit(0);
+	}
+	close(ends[0]);
+	child.go = ends[1];
+	return child;
+}
+
+static void child_serve(struct child *child, struct pair *pair)
+{
+	send_all(pair->client, GET, strlen(GET));
+	wait_readable(pair->server, strlen(GET));
+	close(child->go);
+	reap(child->pid);
+}
+
+static void a_child_of_an_unwanted_process_is_unwanted_and_not_told(void **state)
+{
+	struct bed *bed = *state;
+	struct pair *pair = pair_open(bed, AF_INET);
+	struct child child;
+
+	capture_set_wanted(bed->capture, getpid(), false);
+	child = child_open(pair, false);
+	capture_set_wanted(bed->capture, getpid(), true); /* the child stays what it was */
+	child_serve(&child, pair);
+	expect_none(bed, pair);
+	expect_exit(bed, child.pid, 0); /* not told is its beginning only */
+}
+
+static void a_child_of_a_wanted_process_is_wanted(void **state)
+{
+	struct bed *bed = *state;
+	struct pair *pair = pair_open(bed, AF_INET);
+	struct child child = child_open(pair, false);
+
+	child_serve(&child, pair);
+	EXPECT_IO(bed, pair, .direction = DIRECTION_RECEIVED, .data = GET, .pid = child.pid);
+	expect_process(bed, child.pid, RECORD_FORK);
+	expect_exit(bed, child.pid, 0);
+}
+
+static void an_unwanted_process_is_wanted_again_at_exec(void **state)
+{
+	struct bed *bed = *state;
+	struct pair *pair = pair_open(bed, AF_INET);
+	struct child child;
+
+	assert_int_equal(strlen(GET), 42); /* as the command has it */
+	capture_set_wanted(bed->capture, getpid(), false);
+	child = child_open(pair, true);
+	capture_set_wanted(bed->capture, getpid(), true);
+	expect_process(bed, child.pid, RECORD_EXEC);
+	child_serve(&child, pair);
+	EXPECT_IO(bed, pair, .direction = DIRECTION_RECEIVED, .data = GET, .pid = child.pid);
+	expect_process(bed, child.pid, RECORD_EXEC);
+	expect_exit(bed, child.pid, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_fork_has_its_parent_and_an_exit_its_code),
+		TEST(a_signal_that_killed_is_told),
+		TEST(an_exec_is_told_for_each_new_program),
+		TEST(a_spawned_process_is_first_told_at_its_exec),
+		TEST(an_exec_that_fails_is_none),
+		TEST(an_exec_wakes_the_reader),
+		TEST(a_process_may_end_as_its_last_thread_does),
+		TEST(threads_begin_and_end_in_silence),
+		TEST(a_child_of_an_unwanted_process_is_unwanted_and_not_told),
+		TEST(a_child_of_a_wanted_process_is_wanted),
+		TEST(an_unwanted_process_is_wanted_again_at_exec),
+	};
+
+	return RUN_TESTS(tests);
+}
