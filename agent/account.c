@@ -101,7 +101,7 @@ static const char *connect_error(const struct record_connect_failed *record)
 {
 	switch (record->error) {
 	case 0: /* given up */
-		return record->head.time_ns - record->begin_ns >= CONNECT_TIMEOUT_NS ? "timeout"
+		return record->head.time_ns >= record->begin_ns + CONNECT_TIMEOUT_NS ? "timeout"
 										     : "aborted";
 	case ECONNREFUSED:
 		return "connection_refused";

@@ -32,9 +32,9 @@ struct connection {
 	uint64_t end_ns; /* when END_* happened */
 	struct stream requests, responses;
 	struct exchange *first, *last; /* requests in order of arrival; first is being answered */
-	/* Answered after the client's FIN: a reset that follows tells that the client was gone. */
+	/* Answered after the client's FIN, oldest first: a reset that follows tells that the client
+	 * was gone. */
 	struct exchange *held;
-	uint64_t held_ns; /* since when */
 	uint32_t pid; /* who read or wrote last */
 	uint16_t port;
 	uint8_t role;

@@ -9,6 +9,7 @@
 #include "connection.h"
 #include "pairing.h"
 
+#define SHUTDOWN_SENT 2 /* sk_shutdown: only sending is over */
 #define CLOCK_SLACK_NS (10 * 1000000ull) /* a record can be so late behind what it tells of */
 
 struct exchanges {
@@ -19,7 +20,7 @@ struct exchanges {
 
 static void connection_remove(struct exchanges *e, struct connection *c)
 {
-	pairing_release_held(&e->pairing, c, NULL);
+	pairing_release_held(&e->pairing, c, UINT64_MAX, NULL);
 	connections_remove(&e->connections, c, &e->pairing.memory);
 }
 
@@ -32,7 +33,7 @@ static const char *cut_short_by(const struct connection *c)
 		return c->peer_closed ? "aborted" : "no_response";
 	if (c->peer_closed)
 		return "no_response";
-	return c->end_ns > c->active_ns + EXCHANGE_CLIENT_TIMEOUT_NS ? "timeout" : "aborted";
+	return c->end_ns >= c->active_ns + EXCHANGE_CLIENT_TIMEOUT_NS ? "timeout" : "aborted";
 }
 
 /* A response without length ends with its sender's close. */
@@ -200,6 +201,13 @@ static void unread_dies(struct exchanges *e, const struct connection *c,
 	e->pairing.sink.unread_ended(e->pairing.sink.context, &unread, true);
 }
 
+/* A client may close its half when it has sent all. */
+static bool is_half_close(const struct connection *c, const struct record_state *state)
+{
+	return c->role == ROLE_CLIENT && state->new_state == TCP_FIN_WAIT1 &&
+	       state->shutdown == SHUTDOWN_SENT;
+}
+
 void exchanges_state(struct exchanges *e, const struct record_state *state)
 {
 	struct connection *c = connections_find(&e->connections, state->cookie);
@@ -213,9 +221,13 @@ void exchanges_state(struct exchanges *e, const struct record_state *state)
 		c->peer_closed = true;
 		return;
 	}
+	if (is_half_close(c, state))
+		return;
 	if (state->new_state == TCP_CLOSE) {
 		c->forget = true;
-		pairing_release_held(&e->pairing, c, reset ? "aborted" : NULL);
+		pairing_release_held(&e->pairing, c, UINT64_MAX, state->error ? "aborted" : NULL);
+		if (state->error && !reset && c->role == ROLE_SERVER)
+			c->peer_closed = true; /* the client's host does not answer any more */
 	}
 	if (c->end == END_NONE && !c->finished)
 		connection_ends(e, c, reset ? END_RESET : END_LOCAL,
@@ -240,8 +252,8 @@ void exchanges_settle(struct exchanges *e, uint64_t now_ns)
 			continue;
 		}
 		stream_commit(&c->responses, &pairing_responses, &feed);
-		if (c->held && now_ns > c->held_ns + EXCHANGE_HELD_NS)
-			pairing_release_held(&e->pairing, c, NULL);
+		if (now_ns > EXCHANGE_HELD_NS)
+			pairing_release_held(&e->pairing, c, now_ns - EXCHANGE_HELD_NS, NULL);
 		if (c->responses.state != STREAM_GUESS && !c->held)
 			connections_mark_settled(c);
 	}
@@ -253,6 +265,8 @@ void exchanges_expire(struct exchanges *e, uint64_t now_ns)
 
 	while ((c = connections_oldest(&e->connections)) &&
 	       c->active_ns + EXCHANGE_IDLE_NS < now_ns) {
+		if (!c->alive) /* what waited unread was read, and was no request */
+			c->unread_counted = false;
 		if (connection_is_idle(c))
 			connection_remove(e, c);
 		else
@@ -273,7 +287,7 @@ void exchanges_check_limits(struct exchanges *e, uint64_t now_ns)
 	while ((deadline = deadlines_take(&e->pairing.deadlines, certain_ns))) {
 		struct exchange *x = exchange_of(deadline, deadline);
 
-		if (x->service && x->head_complete)
+		if (x->service)
 			e->pairing.sink.timed_out(e->pairing.sink.context, x);
 	}
 }
@@ -365,13 +379,20 @@ void exchanges_listed(struct exchanges *e, const struct connection_state *state)
 		c->peer_closed = true;
 }
 
-/* What was sent by the time of the listing is in no record: requests that waited then have an
+/* A response whose end is known lies further on, whatever was missed of it. */
+static bool reaches_beyond(const struct stream *s, uint64_t position)
+{
+	return s->state == STREAM_CLOSE || (s->state == STREAM_LENGTH && s->next > position);
+}
+
+/* What was sent by the time of the listing is in no record: requests that waited then may have an
  * answer that was missed, and there may be no further record to tell so. */
 static void resynchronise(struct exchanges *e, struct connection *c)
 {
-	if (!c->first || c->listed_response_end <= c->response_end)
+	if (!c->first || c->listed_response_end <= c->response_end ||
+	    reaches_beyond(&c->responses, c->listed_response_end))
 		return;
-	while (c->first)
+	while (c->first && c->first->answer_position < c->listed_response_end)
 		pairing_give_up_first(&e->pairing, c);
 	c->response_end = c->listed_response_end;
 	stream_begin(&c->responses, c->listed_response_end, false);
@@ -392,10 +413,12 @@ void exchanges_list_end(struct exchanges *e, bool all)
 				resynchronise(e, c);
 			continue;
 		}
-		if (!c->is_unix && !(all && c->first))
+		if (!c->is_unix && !all)
 			continue;
 		c->forget = true;
-		if (c->end == END_NONE && !c->finished)
+		if (c->finished)
+			connection_remove(e, c);
+		else if (c->end == END_NONE)
 			connection_ends(e, c, END_LOCAL, c->is_unix ? c->response_end : UINT64_MAX,
 					e->list_ns);
 	}

@@ -39,6 +39,16 @@ void pairing_give_up_first(struct pairing *p, struct connection *c)
 	p->stats.requests_lost++;
 }
 
+static void hold(struct connection *c, struct exchange *x)
+{
+	struct exchange **last = &c->held;
+
+	while (*last)
+		last = &(*last)->next;
+	x->next = NULL;
+	*last = x;
+}
+
 /* The first of the queue has ended. A head that never became complete was no request, unless it was
  * answered. */
 void pairing_finish_first(struct pairing *p, struct connection *c, uint64_t end_ns,
@@ -47,26 +57,28 @@ void pairing_finish_first(struct pairing *p, struct connection *c, uint64_t end_
 	struct exchange *x = queue_pop(c);
 
 	x->end_ns = end_ns > x->start_ns ? end_ns : x->start_ns;
+	deadlines_remove(&p->deadlines, &x->deadline); /* its end tells, also if it is held */
 	if (!cut_short && c->role == ROLE_SERVER && c->peer_closed && !c->is_unix) {
 		/* Whether the client was gone, the reset tells that its host answers with. */
-		if (c->end == END_RESET)
+		if (c->end == END_RESET) {
 			cut_short = "aborted";
-		else if (c->end == END_NONE && !c->held) {
-			c->held = x;
-			c->held_ns = x->end_ns;
+		} else if (!c->forget) {
+			hold(c, x);
 			return;
 		}
 	}
 	tell_done(p, x, cut_short);
 }
 
-void pairing_release_held(struct pairing *p, struct connection *c, const char *cut_short)
+void pairing_release_held(struct pairing *p, struct connection *c, uint64_t until_ns,
+			  const char *cut_short)
 {
-	struct exchange *x = c->held;
+	struct exchange *x;
 
-	c->held = NULL;
-	if (x)
+	while ((x = c->held) && x->end_ns <= until_ns) {
+		c->held = x->next;
 		tell_done(p, x, cut_short);
+	}
 }
 
 /* --- the stream of requests --- */
@@ -82,8 +94,8 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 		return NULL;
 	links_add_last(&p->open, &x->open);
 	x->start_ns = start_ns;
-	if (c->requests.start_arrival_ns && c->requests.start_arrival_ns < start_ns)
-		x->arrival_ns = c->requests.start_arrival_ns;
+	x->arrival_ns = c->requests.start_arrival_ns < start_ns ? c->requests.start_arrival_ns
+								: start_ns; /* two clocks */
 	x->counted = c->unread_counted;
 	c->unread_counted = false;
 	x->answer_position = answer_position;
@@ -105,9 +117,6 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 		c->first = x;
 	c->last = x;
 	p->sink.request(p->sink.context, x, line->path, line->path_len);
-	if (x->limit_ns && !x->counted)
-		deadlines_add(&p->deadlines, &x->deadline,
-			      (x->arrival_ns ? x->arrival_ns : start_ns) + x->limit_ns);
 	return x;
 }
 
@@ -166,6 +175,17 @@ static void request_field(void *context, const char *line, size_t len)
 		feed->p->sink.host(feed->p->sink.context, feed->c->last, host, host_len);
 }
 
+static void request_begun(struct pairing *p, struct exchange *x)
+{
+	uint64_t from_ns = x->arrival_ns ? x->arrival_ns : x->start_ns;
+
+	x->head_complete = true;
+	if (x->service)
+		p->sink.begun(p->sink.context, x);
+	if (x->limit_ns && !x->counted && !x->streamed)
+		deadlines_add(&p->deadlines, &x->deadline, from_ns + x->limit_ns);
+}
+
 static enum stream_body request_head_end(void *context, const struct http_fields *fields, bool cut,
 					 uint64_t time_ns)
 {
@@ -173,11 +193,8 @@ static enum stream_body request_head_end(void *context, const struct http_fields
 	struct exchange *x = feed->c->last;
 
 	(void)time_ns;
-	if (x && !x->head_complete) {
-		x->head_complete = true;
-		if (x->service)
-			feed->p->sink.begun(feed->p->sink.context, x);
-	}
+	if (x && !x->head_complete)
+		request_begun(feed->p, x);
 	if (cut && feed->c->pipelines)
 		gap_suspected(feed->c, GAP_MAYBE);
 	if (cut)
@@ -224,6 +241,7 @@ static void request_lost(void *context, uint64_t position, uint64_t len)
 
 	(void)position;
 	feed->p->stats.gaps++;
+	feed->c->unread_counted = false; /* it was read, and missed */
 	if (len < REQUEST_MIN)
 		feed->c->request_fragment = true;
 	else
@@ -345,7 +363,8 @@ static enum stream_body response_head_end(void *context, const struct http_field
 	if (cut || fields->transfer || fields->chunked || !fields->has_length ||
 	    fields->event_stream) {
 		x->streamed = true;
-		deadlines_remove(&feed->p->deadlines, &x->deadline);
+		if (x->first_byte_ns <= x->deadline.at_ns) /* else it has passed, and is told */
+			deadlines_remove(&feed->p->deadlines, &x->deadline);
 	}
 	if (cut)
 		return STREAM_BODY_UNKNOWN;

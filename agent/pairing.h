@@ -36,8 +36,9 @@ extern const struct stream_owner pairing_requests, pairing_responses;
  * answered. */
 void pairing_finish_first(struct pairing *p, struct connection *c, uint64_t end_ns,
 			  const char *cut_short);
-/* What was answered behind the client's FIN is done. */
-void pairing_release_held(struct pairing *p, struct connection *c, const char *cut_short);
+/* What was answered behind the client's FIN, up to until_ns, is done. */
+void pairing_release_held(struct pairing *p, struct connection *c, uint64_t until_ns,
+			  const char *cut_short);
 /* The first of the queue was read, but its answer was missed: counted, not reported. */
 void pairing_give_up_first(struct pairing *p, struct connection *c);
 

@@ -11,10 +11,32 @@
 
 #include <cmocka.h>
 
+static void add(char *log, size_t size, const char *format, ...)
+{
+	size_t len = strlen(log);
+	va_list arguments;
+
+	if (len)
+		len += snprintf(log + len, size - len, "; ");
+	va_start(arguments, format);
+	if (len < size)
+		vsnprintf(log + len, size - len, format, arguments);
+	va_end(arguments);
+}
+
+static void tell(struct bed *bed, const char *what, const struct exchange *x)
+{
+	if (bed->tells_all)
+		add(bed->log, sizeof(bed->log), "%s %s %s", what, http_method_name(x->method),
+		    x->has_path ? x->template : "-");
+}
+
 static void on_request(void *context, struct exchange *x, const char *path, size_t path_len)
 {
-	(void)context;
-	x->service = (struct service *)x; /* wanted */
+	const struct bed *bed = context;
+
+	x->service = bed->service;
+	x->limit_ns = bed->limit_ns;
 	x->has_path = path_len > 0;
 	x->template_len = path_len < sizeof(x->template) ? path_len : sizeof(x->template) - 1;
 	if (path_len)
@@ -22,27 +44,84 @@ static void on_request(void *context, struct exchange *x, const char *path, size
 	x->template[x->template_len] = '\0';
 }
 
+static void on_host(void *context, struct exchange *x, const char *host, size_t host_len)
+{
+	struct bed *bed = context;
+
+	if (bed->tells_all)
+		add(bed->log, sizeof(bed->log), "host %s %.*s", x->template, (int)host_len, host);
+}
+
+static void on_begun(void *context, struct exchange *x)
+{
+	tell(context, "begun", x);
+}
+
+static void on_first_byte(void *context, const struct exchange *x)
+{
+	assert_true(x->first_byte_ns >= x->start_ns);
+	tell(context, "first_byte", x);
+}
+
+static void on_timed_out(void *context, struct exchange *x)
+{
+	assert_false(x->counted);
+	x->counted = true;
+	tell(context, "timed_out", x);
+}
+
 static void on_done(void *context, const struct exchange *x)
 {
 	struct bed *bed = context;
-	size_t len = strlen(bed->log);
 
 	assert_true(x->end_ns >= x->start_ns);
+	assert_true(x->arrival_ns <= x->start_ns);
 	bed->done_count++;
 	bed->last = *x;
-	snprintf(bed->log + len, sizeof(bed->log) - len, "%s%s %s %u%s%s", len ? "; " : "",
-		 http_method_name(x->method), x->has_path ? x->template : "-", x->status,
-		 x->cut_short ? " " : "", x->cut_short ? x->cut_short : "");
+	add(bed->log, sizeof(bed->log), "%s %s %u%s%s%s", http_method_name(x->method),
+	    x->has_path ? x->template : "-", x->status, x->cut_short ? " " : "",
+	    x->cut_short ? x->cut_short : "", bed->tells_all && x->counted ? " counted" : "");
+}
+
+static bool on_unread(void *context, const struct exchange_unread *unread)
+{
+	struct bed *bed = context;
+
+	bed->last_unread = *unread;
+	if (bed->tells_all)
+		add(bed->log, sizeof(bed->log), "unread %u:%u", unread->pid, unread->port);
+	return bed->limit_ns && unread->seen_ns > unread->arrival_ns + bed->limit_ns;
+}
+
+static void on_unread_ended(void *context, const struct exchange_unread *unread, bool died)
+{
+	struct bed *bed = context;
+
+	bed->last_unread = *unread;
+	if (bed->tells_all)
+		add(bed->log, sizeof(bed->log), "unread_ended %u:%u%s", unread->pid, unread->port,
+		    died ? " died" : "");
 }
 
 int bed_setup(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
-	struct exchange_sink sink = wire_sink(on_request, on_done, bed);
+	struct exchange_sink sink = {
+		.request = on_request,
+		.host = on_host,
+		.begun = on_begun,
+		.first_byte = on_first_byte,
+		.timed_out = on_timed_out,
+		.done = on_done,
+		.unread = on_unread,
+		.unread_ended = on_unread_ended,
+		.context = bed,
+	};
 
 	*state = bed;
 	if (!bed || exchanges_open(&bed->exchanges, &sink))
 		return -1;
+	bed->service = (struct service *)bed; /* wanted */
 	wire_open(&bed->wire, bed->exchanges, 1);
 	return 0;
 }
@@ -66,4 +145,34 @@ void expect(struct bed *bed, const char *log)
 void expect_open(const struct bed *bed, size_t count)
 {
 	assert_int_equal(exchanges_stats(bed->exchanges).open_count, count);
+}
+
+struct in_flight {
+	char list[256];
+};
+
+static void add_open(void *context, const struct exchange *x)
+{
+	struct in_flight *in_flight = context;
+
+	add(in_flight->list, sizeof(in_flight->list), "%s", x->template);
+}
+
+void expect_in_flight(const struct bed *bed, const char *list)
+{
+	struct in_flight in_flight = {.list = ""};
+
+	exchanges_each_open(bed->exchanges, add_open, &in_flight);
+	assert_string_equal(in_flight.list, list);
+}
+
+void list(struct bed *bed, bool all, size_t count, const struct connection_state *listed)
+{
+	size_t i;
+
+	bed->wire.now_ns += bed->wire.step_ns;
+	exchanges_list_begin(bed->exchanges, bed->wire.now_ns);
+	for (i = 0; i < count; i++)
+		exchanges_listed(bed->exchanges, &listed[i]);
+	exchanges_list_end(bed->exchanges, all);
 }

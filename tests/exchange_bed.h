@@ -12,9 +12,17 @@
 struct bed {
 	struct exchanges *exchanges;
 	struct wire wire;
+	/* For the requests that follow; may be changed. */
+	struct service *service; /* never looked into */
+	uint64_t limit_ns; /* 0 at first: none; also for what waits unread */
+	bool tells_all; /* the log has every callback but request, not only done */
 	size_t done_count;
-	struct exchange last; /* its pointers are not valid */
-	char log[2048]; /* "GET /a 200; POST - 0 aborted" as far as it fits */
+	struct exchange last; /* done; its pointers are not valid */
+	struct exchange_unread last_unread; /* of either callback */
+	/* As far as it fits: "GET /a 200; POST - 0 aborted", and with tells_all
+	 * "begun GET /a; first_byte GET /a; timed_out GET /a; host GET /a x:80; GET /a 200 counted;
+	 * unread 99:8000; unread_ended 99:8000; unread_ended 99:8000 died". */
+	char log[2048];
 };
 
 /* Each test begins with a bed of its own. */
@@ -25,5 +33,9 @@ int bed_teardown(void **state);
 /* What was reported since the last call. */
 void expect(struct bed *bed, const char *log);
 void expect_open(const struct bed *bed, size_t count);
+/* What is in flight: "/a; /b". */
+void expect_in_flight(const struct bed *bed, const char *list);
+/* A listing that finds these connections; all: every one, not only those that wait or are unix. */
+void list(struct bed *bed, bool all, size_t count, const struct connection_state *listed);
 
 #endif

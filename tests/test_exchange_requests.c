@@ -241,7 +241,7 @@ static void a_connection_found_in_its_middle_is_picked_up_at_its_next_request(vo
 	struct wire *w = &bed->wire;
 
 	w->from_birth = false;
-	w->received = 1000;
+	w->received = w->received_seen = 1000;
 	w->sent = w->sent_seen = 3000;
 	wire_send_text(w, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
 	wire_receive_text(w, "in the middle of a body");
@@ -258,7 +258,7 @@ static void a_response_to_a_request_from_before_is_not_taken_for_the_next(void *
 	struct wire *w = &bed->wire;
 
 	w->from_birth = false;
-	w->received = 1000;
+	w->received = w->received_seen = 1000;
 	w->sent = w->sent_seen = 3000;
 	wire_receive_text(w, GET("/1")); /* while an older one is being answered */
 	wire_send_text(w, "the rest of a body");

@@ -22,11 +22,13 @@
 #define BATCH_SCAN_MIN 512
 #define BATCH_SCAN_MAX 1024
 
+#define CLIENT_PORT 40000
+
 /* What the hook knows of one call. */
 struct call {
 	const uint8_t *bytes;
 	size_t len, want;
-	uint64_t begin, other_end;
+	uint64_t begin, other_end, arrival_ns;
 	uint8_t direction, flags;
 	uint8_t tail_len;
 	bool request;
@@ -40,6 +42,7 @@ void wire_open(struct wire *w, struct exchanges *e, uint64_t cookie)
 		.now_ns = WIRE_SECOND,
 		.step_ns = WIRE_MILLISECOND,
 		.pid = 100,
+		.listener_pid = 99,
 		.port = 8000,
 		.from_birth = true,
 	};
@@ -142,11 +145,11 @@ static void emit(struct wire *w, const struct call *call, size_t offset, size_t 
 	io->len = call->len;
 	io->offset = offset;
 	io->captured = captured;
-	io->local_port = w->is_unix ? 0 : w->port;
-	io->peer_port = w->is_unix ? 0 : 40000;
-	io->head.role = w->role;
-	io->head.direction = call->direction;
-	io->head.flags = call->flags | (last ? IO_LAST : 0);
+	io->arrival_ns = call->arrival_ns;
+	if (!w->is_unix) {
+		io->local_port = w->is_client ? CLIENT_PORT : w->port;
+		io->peer_port = w->is_client ? w->port : CLIENT_PORT;
+	}
 	if (captured)
 		memcpy(io->data, call->bytes + offset, captured);
 	if (last && call->tail_len) {
@@ -271,11 +274,16 @@ static void dismiss(struct wire *w)
 	w->dismissed = true;
 }
 
+static bool is_request_direction(const struct wire *w, const struct call *call)
+{
+	return (call->direction == DIRECTION_SENT) == w->is_client;
+}
+
 static void emit_whole(struct wire *w, struct call *call)
 {
 	bool ends = false, empty_line = ends_with_empty_line(call, 4);
 
-	if (call->direction == DIRECTION_RECEIVED) {
+	if (is_request_direction(w, call)) {
 		bool planned = plan_request(w, call) || empty_line;
 
 		if (call->request && call->len > BATCH_SCAN_MIN)
@@ -306,7 +314,7 @@ static void emit_parts(struct wire *w, struct call *call)
 	bool ends = false, end_too = false;
 	size_t n;
 
-	if (call->direction == DIRECTION_RECEIVED) {
+	if (is_request_direction(w, call)) {
 		bool planned = plan_request(w, call);
 
 		read_tail(call);
@@ -350,8 +358,7 @@ static void seen(struct wire *w, struct call *call)
 			emit(w, call, 0, 0, true);
 		return;
 	}
-	call->request =
-		call->direction == DIRECTION_RECEIVED && begins_request(call->bytes, call->len);
+	call->request = is_request_direction(w, call) && begins_request(call->bytes, call->len);
 	if (w->role != ROLE_NONE && call->len <= WHOLE_MAX) {
 		emit_whole(w, call);
 		return;
@@ -359,19 +366,32 @@ static void seen(struct wire *w, struct call *call)
 	if (w->role == ROLE_NONE) {
 		if (!call->request)
 			return;
-		w->role = ROLE_SERVER;
+		w->role = w->is_client ? ROLE_CLIENT : ROLE_SERVER;
 	}
 	emit_parts(w, call);
 }
 
-void wire_receive(struct wire *w, const void *bytes, size_t len)
+void wire_receive_begin(struct wire *w, size_t len)
+{
+	w->received += len;
+}
+
+void wire_receive_hook(struct wire *w, const void *bytes, size_t len)
 {
 	struct call call = {.bytes = bytes, .len = len, .direction = DIRECTION_RECEIVED};
 
-	call.begin = w->received;
-	w->received += len;
+	call.begin = w->received_seen;
+	w->received_seen += len;
 	call.other_end = w->is_unix ? w->sent_seen : w->sent; /* TCP: write_seq */
+	call.arrival_ns = w->is_client ? 0 : w->arrival_ns;
+	w->arrival_ns = 0;
 	seen(w, &call);
+}
+
+void wire_receive(struct wire *w, const void *bytes, size_t len)
+{
+	wire_receive_begin(w, len);
+	wire_receive_hook(w, bytes, len);
 }
 
 void wire_send_begin(struct wire *w, size_t len)
@@ -385,7 +405,7 @@ void wire_send_hook(struct wire *w, const void *bytes, size_t len)
 
 	call.begin = w->sent_seen;
 	w->sent_seen += len;
-	call.other_end = w->received;
+	call.other_end = w->is_unix ? w->received_seen : w->received; /* TCP: copied_seq */
 	seen(w, &call);
 }
 
@@ -437,13 +457,19 @@ void wire_state(struct wire *w, uint8_t new_state, uint32_t error)
 	struct record_state *state = (void *)record->bytes;
 
 	w->now_ns += w->step_ns;
-	if (w->role == ROLE_NONE) {
+	if (new_state == TCP_CLOSE && !w->is_client) {
+		state->arrival_ns = w->arrival_ns;
+		state->listener_pid = w->listener_pid;
+	}
+	if (w->role == ROLE_NONE && !state->arrival_ns) {
 		free(record);
 		return;
 	}
+	state->local_port = w->is_client ? CLIENT_PORT : w->port;
+	state->shutdown = w->shutdown;
 	state->head = (struct record_head){.time_ns = w->now_ns, .kind = RECORD_STATE};
 	state->cookie = w->cookie;
-	state->received_end = w->received;
+	state->received_end = w->received_seen;
 	state->sent_end = w->sent;
 	state->error = error;
 	state->old_state = TCP_ESTABLISHED;
@@ -453,18 +479,48 @@ void wire_state(struct wire *w, uint8_t new_state, uint32_t error)
 
 void wire_peer_fin(struct wire *w)
 {
+	w->shutdown |= 1;
 	wire_state(w, TCP_CLOSE_WAIT, 0);
+}
+
+void wire_half_close(struct wire *w)
+{
+	w->shutdown |= 2;
+	wire_state(w, TCP_FIN_WAIT1, 0);
+}
+
+void wire_close_begins(struct wire *w)
+{
+	bool peer_first = w->shutdown & 1;
+
+	w->shutdown = 3;
+	wire_state(w, peer_first ? TCP_LAST_ACK : TCP_FIN_WAIT1, 0);
 }
 
 void wire_finish(struct wire *w)
 {
-	wire_state(w, TCP_FIN_WAIT1, 0);
+	wire_close_begins(w);
 	wire_state(w, TCP_CLOSE, 0);
 }
 
 void wire_reset(struct wire *w)
 {
 	wire_state(w, TCP_CLOSE, ECONNRESET);
+}
+
+struct connection_state wire_listed(const struct wire *w)
+{
+	return (struct connection_state){
+		.cookie = w->cookie,
+		.received_end = w->received_seen,
+		.sent_end = w->sent_seen,
+		.arrival_ns = w->is_client ? 0 : w->arrival_ns,
+		.listener_pid = w->listener_pid,
+		.local_port = w->is_unix ? 0 : w->port,
+		.role = w->role,
+		.shutdown = w->shutdown,
+		.is_unix = w->is_unix,
+	};
 }
 
 static void ignore_exchange(void *context, struct exchange *x)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire - plays the server's end of a connection for tests: what its calls of send and receive would
- * make the kernel side (socket.bpf.c) put into the ring.
+/* wire - plays the traced process's end of a connection for tests, a server's or a client's: what
+ * its calls of send and receive would make the kernel side (socket.bpf.c) put into the ring.
  *
  * Bytes go through the same plan as there: which calls are recorded at all, how much of them, in
  * which slices, with which tail. Each record passes through decode, as in the agent, or is held
@@ -29,16 +29,21 @@ struct wire {
 	/* Set by wire_open(), to be changed before the first call. */
 	struct exchanges *exchanges;
 	uint64_t cookie, now_ns, step_ns; /* each call takes place step_ns after the last */
-	uint32_t pid;
-	uint16_t port;
-	bool is_unix;
+	uint32_t pid, listener_pid;
+	uint16_t port; /* the server's */
+	bool is_unix, is_client;
 	bool from_birth;
 	/* What becomes of the next record: true, it is lost. NULL: none is. */
 	bool (*loses)(void *context, const struct record_io *io);
 	void *context;
 
+	/* When what is received next arrived; until then it waits unread. 0: not known, or nothing
+	 * does. */
+	uint64_t arrival_ns;
+
 	/* The connection: bytes that were moved, and as far as the hooks have run. */
-	uint64_t received, sent, sent_seen;
+	uint64_t received, received_seen, sent, sent_seen;
+	uint8_t shutdown; /* sk_shutdown: 1 the peer's half is closed, 2 our own */
 	size_t lose_count; /* so many records from now on are lost */
 	/* As in struct connection of the kernel side. */
 	uint8_t role;
@@ -57,7 +62,9 @@ void wire_close(struct wire *w); /* drops what is held */
 /* One call each. */
 void wire_receive(struct wire *w, const void *bytes, size_t len);
 void wire_send(struct wire *w, const void *bytes, size_t len);
-/* A send in two steps: the bytes leave; later its hook runs (after other calls). */
+/* A call in two steps: the bytes are moved; later its hook runs (after other calls). */
+void wire_receive_begin(struct wire *w, size_t len);
+void wire_receive_hook(struct wire *w, const void *bytes, size_t len);
 void wire_send_begin(struct wire *w, size_t len);
 void wire_send_hook(struct wire *w, const void *bytes, size_t len);
 /* A send whose bytes have no user buffer (sendfile), or could not be read. */
@@ -71,8 +78,13 @@ void wire_eof(struct wire *w);
 /* A change of TCP state, as inet_sock_set_state tells. */
 void wire_state(struct wire *w, uint8_t new_state, uint32_t error);
 void wire_peer_fin(struct wire *w); /* to CLOSE_WAIT */
-void wire_finish(struct wire *w); /* the server closes: FIN_WAIT1, then CLOSE */
+void wire_half_close(struct wire *w); /* shutdown(SHUT_WR): to FIN_WAIT1 */
+void wire_close_begins(struct wire *w); /* the process closes: to FIN_WAIT1 or LAST_ACK */
+void wire_finish(struct wire *w); /* it closes, and the peer has taken it: then to CLOSE */
 void wire_reset(struct wire *w); /* the peer resets: CLOSE with ECONNRESET */
+
+/* What a listing of the kernel's connections says of it. */
+struct connection_state wire_listed(const struct wire *w);
 
 /* From now on records are held back; wire_release() delivers them. */
 void wire_hold(struct wire *w);
