@@ -320,13 +320,34 @@ static uint64_t next_time(const struct play *p)
 	return p->wire.now_ns + p->wire.step_ns;
 }
 
+/* A server reads requests and writes responses, a client the other way round. */
+static void move_request(struct play *p, const char *data, size_t len)
+{
+	if (p->wire.is_client)
+		wire_send(&p->wire, data, len);
+	else
+		wire_receive(&p->wire, data, len);
+}
+
+static void move_response(struct play *p, const char *data, size_t len, bool begun)
+{
+	if (p->wire.is_client && !begun)
+		wire_receive_begin(&p->wire, len);
+	else if (!begun)
+		wire_send_begin(&p->wire, len);
+	if (p->wire.is_client)
+		wire_receive_hook(&p->wire, data, len);
+	else
+		wire_send_hook(&p->wire, data, len);
+}
+
 static void receive_message(struct play *p, struct message *m)
 {
 	size_t i, at = 0;
 
 	m->start_ns = next_time(p);
 	for (i = 0; i < m->request.cut_count; at = m->request.cuts[i++])
-		wire_receive(&p->wire, m->request.data + at, m->request.cuts[i] - at);
+		move_request(p, m->request.data + at, m->request.cuts[i] - at);
 }
 
 /* One call of a response; true: it was the last. */
@@ -336,10 +357,7 @@ static bool send_call(struct play *p, struct message *m, size_t i, bool begun)
 
 	if (begin <= m->final_begin && end > m->final_begin)
 		m->first_byte_ns = next_time(p);
-	if (begun)
-		wire_send_hook(&p->wire, m->response.data + begin, end - begin);
-	else
-		wire_send(&p->wire, m->response.data + begin, end - begin);
+	move_response(p, m->response.data + begin, end - begin, begun);
 	return i + 1 == m->response.cut_count;
 }
 
@@ -369,9 +387,13 @@ void play_alternating(struct play *p, size_t messages, bool close)
 			send_call(p, m, i, false);
 		/* unix: nothing tells that a send is over but its hook */
 		if (j + 1 < messages && one_in(3) && !(p->wire.is_unix && m->long_upload)) {
+			size_t len = m->response.len - (i ? m->response.cuts[i - 1] : 0);
+
 			late = m;
-			wire_send_begin(&p->wire,
-					m->response.len - (i ? m->response.cuts[i - 1] : 0));
+			if (p->wire.is_client)
+				wire_receive_begin(&p->wire, len);
+			else
+				wire_send_begin(&p->wire, len);
 			continue;
 		}
 		send_call(p, m, i, false);
@@ -405,7 +427,7 @@ void play_window(struct play *p, size_t messages)
 
 			for (; next < messages && (next ? ends[next - 1] : 0) < end; next++)
 				p->messages[first + next].start_ns = next_time(p);
-			wire_receive(&p->wire, window.data + at, end - at);
+			move_request(p, window.data + at, end - at);
 			at = end;
 			while (received < messages && ends[received] <= at)
 				received++;
@@ -431,6 +453,14 @@ void play_open(struct play *p, unsigned int seed, struct exchanges *e)
 	p->wire.loses = loses;
 	p->wire.context = p;
 	p->hostile_bodies = one_in(3);
+	p->wire.is_client = one_in(3);
+}
+
+void play_finish(struct play *p)
+{
+	if (p->wire.is_client) /* which ends a body without length */
+		wire_peer_fin(&p->wire);
+	wire_finish(&p->wire);
 }
 
 void play_close(struct play *p)

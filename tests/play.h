@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* play - random connections: random messages, cut into random calls, with the truth about them. The
- * same seed plays the same. */
+/* play - random connections of servers and clients: random messages, cut into random calls, with
+ * the truth about them. The same seed plays the same. */
 #ifndef BITTERN_TEST_PLAY_H
 #define BITTERN_TEST_PLAY_H
 
@@ -47,6 +47,7 @@ struct play {
 };
 
 void play_open(struct play *p, unsigned int seed, struct exchanges *e);
+void play_finish(struct play *p); /* the connection ends, by the server's close */
 void play_close(struct play *p);
 
 /* One after the other; a response's last hook may run after the next request was read. */

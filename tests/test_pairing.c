@@ -49,7 +49,7 @@ static void without_losses_exactly_the_true_exchanges_are_reported(void **state)
 		}
 		play_alternating(&play, 1 + below(3), true);
 		exchanges_settle(e, play.wire.now_ns + 1);
-		wire_finish(&play.wire);
+		play_finish(&play);
 		if (play.done_count != play.count)
 			play_describe(&play, &play.messages[play.done_count], "is missing");
 		assert_int_equal(play.done_count, play.count);
@@ -82,7 +82,7 @@ static void play_lossy(struct exchanges *e, unsigned int seed, bool pipelines)
 	if (pipelines)
 		play_window(&play, 5);
 	exchanges_settle(e, play.wire.now_ns + 1);
-	wire_finish(&play.wire);
+	play_finish(&play);
 	exchanges_settle(e, play.wire.now_ns + WIRE_SECOND);
 	for (i = quiet; i < play.count; i++) {
 		if (!play.messages[i].reported)
@@ -239,14 +239,56 @@ static void ignore_done(void *context, const struct exchange *x)
 	assert_true(x->end_ns >= x->start_ns);
 }
 
+static bool any_is_late(void *context, const struct exchange_unread *unread)
+{
+	(void)context;
+	(void)unread;
+	return one_in(2);
+}
+
+static void any_limit(void *context, struct exchange *x, const char *path, size_t path_len)
+{
+	play_on_request(context, x, path, path_len);
+	x->limit_ns = one_in(2) ? random_next() : 0;
+}
+
+static void ignore_open(void *context, const struct exchange *x)
+{
+	(void)context;
+	assert_true(x->head_complete);
+}
+
+static void list_any(struct exchanges *e)
+{
+	size_t count = below(5);
+
+	exchanges_list_begin(e, one_in(2) ? random_next() : play.wire.now_ns);
+	while (count--) {
+		struct connection_state state = {
+			.cookie = 1 + below(60),
+			.received_end = one_in(2) ? random_next() : below(10000),
+			.sent_end = one_in(2) ? random_next() : below(10000),
+			.arrival_ns = one_in(2) ? random_next() : 0,
+			.role = below(3),
+			.shutdown = below(4),
+			.is_unix = below(2),
+		};
+
+		exchanges_listed(e, &state);
+	}
+	exchanges_list_end(e, one_in(2));
+	exchanges_each_open(e, ignore_open, NULL);
+}
+
 /* Records of true connections, with bytes changed, cut, repeated, reordered. */
 static void any_records_do_no_harm(void **state)
 {
-	struct exchange_sink sink = wire_sink(play_on_request, ignore_done, NULL);
+	struct exchange_sink sink = wire_sink(any_limit, ignore_done, NULL);
 	struct exchanges *e;
 	unsigned int seed;
 
 	(void)state;
+	sink.unread = any_is_late;
 	assert_int_equal(exchanges_open(&e, &sink), 0);
 	for (seed = 1; seed <= 4000; seed++) {
 		struct wire_record *record, *next;
@@ -257,7 +299,7 @@ static void any_records_do_no_harm(void **state)
 		wire_hold(&play.wire);
 		while (play.count < 6)
 			play_window(&play, 3);
-		wire_finish(&play.wire);
+		play_finish(&play);
 		for (record = wire_take(&play.wire); record; record = next) {
 			next = record->next;
 			if (one_in(2))
@@ -272,10 +314,10 @@ static void any_records_do_no_harm(void **state)
 			exchanges_settle(e, random_next());
 		if (one_in(20))
 			exchanges_expire(e, random_next());
-		if (one_in(20)) {
-			exchanges_list_begin(e, random_next());
-			exchanges_list_end(e, one_in(2));
-		}
+		if (one_in(20))
+			exchanges_check_limits(e, random_next());
+		if (one_in(20))
+			list_any(e);
 		play_close(&play);
 	}
 	assert_true(exchanges_stats(e).open_count <= EXCHANGE_OPEN_MAX);
