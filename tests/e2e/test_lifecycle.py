@@ -235,7 +235,7 @@ def capable_agent(agent, tmp_path, monkeypatch, open_copy):
         command = " ".join([*with_capabilities(*capabilities, user=user), str(open_copy)])
         script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         script.chmod(0o755)
-        monkeypatch.setattr(harness, "AGENT", str(script))
+        monkeypatch.setattr(harness.Agent, "program", str(script))
         return agent()
     return start
 
