@@ -62,6 +62,7 @@ $(B)/bittern.skel.h: $(BPF_OBJECTS)
 
 $(filter $(B)/tests/test_console%,$(TESTS)): $(B)/tests/console_world.o $(B)/tests/screen.o
 $(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tests/wire.o
+$(filter $(B)/tests/test_account%,$(TESTS)): $(B)/tests/account_bed.o $(B)/tests/wire.o
 $(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
 $(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o
 $(BPF_TESTS): $(B)/tests/hooks_bed.o
