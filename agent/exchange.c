@@ -160,6 +160,7 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 		c->quiet_ns = io->head.time_ns;
 	connections_touch(&e->connections, c, io->head.time_ns);
 	c->pid = io->head.pid;
+	c->peer_closed |= (io->head.flags & IO_PEER_CLOSED) != 0;
 	if (io->head.flags & IO_EOF) {
 		c->peer_closed = true;
 		return;

@@ -36,6 +36,7 @@ enum io_flags {
 	IO_UNIX = 4, /* AF_UNIX: no ports, no RECORD_STATE */
 	IO_EOF = 8, /* unix sockets: the peer closed (len is 0) */
 	IO_FROM_BIRTH = 16, /* the connection is known from its first byte */
+	IO_PEER_CLOSED = 32, /* the first of a connection: its peer had sent a FIN before */
 };
 
 enum exit_flags {

@@ -297,10 +297,13 @@ static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c
 		return;
 	}
 	read_first(&call, &payload);
-	if (c->role == ROLE_NONE)
+	if (c->role == ROLE_NONE) {
 		identify(c, &call);
-	if (c->role == ROLE_NONE)
-		return;
+		if (c->role == ROLE_NONE)
+			return;
+		if (fin_received(sk)) /* while it was not known to be HTTP, no state is told */
+			call.flags |= IO_PEER_CLOSED;
+	}
 	call.role = c->role;
 	if (call.first_len)
 		emit(c, &call, &payload);

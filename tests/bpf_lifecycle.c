@@ -78,6 +78,28 @@ static void a_client_that_closes_first_is_told_then_the_service(void **state)
 		     .shutdown = SHUT_BOTH, .fin_sent = 1);
 }
 
+/* Until it is known to be HTTP no state of a connection is told. */
+static void a_client_that_closed_before_its_request_was_read_is_told_with_it(void **state)
+{
+	static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+	struct bed *bed = *state;
+	char bytes[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		struct pair *pair = pair_connect(bed, families[i]);
+
+		send_all(pair->client, GET, strlen(GET));
+		assert_int_equal(shutdown(pair->client, SHUT_WR), 0);
+		pair_accept(pair);
+		receive_all(pair->server, bytes, strlen(GET));
+		EXPECT_IO(bed, pair, .direction = DIRECTION_RECEIVED, .data = GET,
+			  .flags = IO_PEER_CLOSED);
+		respond(bed, pair);
+		expect_none(bed, pair);
+	}
+}
+
 static void a_half_closed_client_still_gets_its_answer(void **state)
 {
 	struct bed *bed = *state;
@@ -390,6 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_service_that_closes_first_is_told_with_its_pid),
 		TEST(a_client_that_closes_first_is_told_then_the_service),
+		TEST(a_client_that_closed_before_its_request_was_read_is_told_with_it),
 		TEST(a_half_closed_client_still_gets_its_answer),
 		TEST(a_fin_that_no_hook_saw_is_no_byte),
 		TEST(a_service_that_only_shuts_down_has_not_shut_its_receiving_end),

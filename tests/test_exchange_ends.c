@@ -116,6 +116,23 @@ static void a_reset_after_the_answer_tells_that_the_client_was_gone(void **state
 	assert_int_equal(exchanges_stats(bed->exchanges).connection_count, 0);
 }
 
+static void the_client_may_have_closed_before_its_request_was_read(void **state)
+{
+	struct bed *bed = *state;
+
+	wire_peer_fin(&bed->wire); /* not told: so far it could be any connection */
+	wire_receive_text(&bed->wire, GET("/"));
+	wire_send_text(&bed->wire, OK);
+	expect(bed, "");
+	wire_reset(&bed->wire);
+	expect(bed, "GET / 200 aborted");
+	wire_open(&bed->wire, bed->exchanges, 2);
+	wire_peer_fin(&bed->wire);
+	wire_receive_text(&bed->wire, GET("/"));
+	wire_finish(&bed->wire);
+	expect(bed, "GET / 0 aborted");
+}
+
 static void the_reset_may_come_after_the_service_has_closed(void **state)
 {
 	struct bed *bed = *state;
@@ -361,6 +378,7 @@ int main(void)
 		TEST(a_reset_within_a_body_until_close_is_no_end),
 		TEST(a_reset_may_be_recorded_before_the_last_send),
 		TEST(a_reset_after_the_answer_tells_that_the_client_was_gone),
+		TEST(the_client_may_have_closed_before_its_request_was_read),
 		TEST(the_reset_may_come_after_the_service_has_closed),
 		TEST(a_host_that_no_longer_answers_is_a_client_that_was_gone),
 		TEST(without_a_reset_for_a_second_it_was_a_half_close),

@@ -367,6 +367,7 @@ static void seen(struct wire *w, struct call *call)
 		if (!call->request)
 			return;
 		w->role = w->is_client ? ROLE_CLIENT : ROLE_SERVER;
+		call->flags |= w->shutdown & 1 ? IO_PEER_CLOSED : 0;
 	}
 	emit_parts(w, call);
 }
