@@ -251,6 +251,7 @@ static void describe(struct snapshot_series *out, const struct series *s)
 	unsigned int attributes = instruments[key->instrument].attributes;
 
 	*out = (struct snapshot_series){
+		.id = key->service ? s->order : UINT64_MAX - key->instrument,
 		.instrument = key->instrument,
 		.overflow = !key->service,
 		.service = key->service,

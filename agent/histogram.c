@@ -182,6 +182,23 @@ void histogram_merge(struct histogram *h, const struct histogram *other)
 	merge_exponential(h, other);
 }
 
+/* Scales only fall: that of h is the coarser one, or the same, and its buckets hold earlier's. */
+void histogram_subtract(struct histogram *h, const struct histogram *earlier)
+{
+	int32_t shift = earlier->scale - h->scale;
+
+	h->count -= earlier->count;
+	h->sum_ns -= earlier->sum_ns;
+	h->zero_count -= earlier->zero_count;
+	for (size_t i = 0; i <= HISTOGRAM_EXPLICIT_MAX; i++)
+		h->explicit_counts[i] -= earlier->explicit_counts[i];
+	for (uint32_t i = 0; i < earlier->used_count; i++) {
+		int32_t index = (earlier->offset + (int32_t)i) >> shift;
+
+		h->exponential_counts[index - h->offset] -= earlier->exponential_counts[i];
+	}
+}
+
 /* The value with the smallest largest relative error over the whole bucket: the harmonic mean of
  * its ends. */
 static double bucket_middle_s(const struct histogram *h, uint32_t bucket)

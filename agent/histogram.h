@@ -44,6 +44,9 @@ void histogram_add(struct histogram *h, const struct histogram_bounds *bounds, u
 /* Adds every value of other, at the coarser of both scales. Both were filled with the same bounds.
  */
 void histogram_merge(struct histogram *h, const struct histogram *other);
+/* Takes away what earlier holds, a copy of h as it was once: h holds what was added since. Least
+ * and greatest of that are not known: min_ns and max_ns stay what they are. */
+void histogram_subtract(struct histogram *h, const struct histogram *earlier);
 /* The q-quantile (0 <= q <= 1), that is the ceil(q * count)-th smallest value, in seconds, from the
  * exponential part, within [min, max]; NaN when empty. The relative error is at most (b - 1) / (b +
  * 1), b = 2^(2^-scale): 1.1 % while the values span a factor of 31, 4.4 % while they span 9 * 10^5,

@@ -346,6 +346,7 @@ static struct service_entry *create(struct service_table *table,
 	strcpy(entry->service.namespace, identity->namespace);
 	strcpy(entry->service.container_id, request->facts->container_id);
 	entry->service.runtime = request->facts->runtime;
+	entry->service.found_ns = request->now_ns;
 	entry->service.id = table->next_id++;
 	entry->chosen = identity->chosen;
 	set_program(entry->program, request);

@@ -31,6 +31,7 @@ struct service_table {
 struct service_request {
 	const struct service_identity *identity;
 	const struct process_facts *facts; /* of the process that asks */
+	uint64_t now_ns;
 	uint16_t port;
 	bool client; /* it makes requests: its port, should it have one, is not known */
 	struct service *previous; /* what it was taken for so far, or NULL */

@@ -432,6 +432,7 @@ static struct service *bind(struct services *s, struct process *process, uint16_
 	struct service_request request = {
 		.identity = &identity,
 		.facts = &s->work,
+		.now_ns = now_ns,
 		.port = port,
 		.client = client,
 		.related = is_related,

@@ -69,6 +69,8 @@ struct service {
 	char instance_id[37]; /* UUID v5 of host.id, namespace and name; changes with the name */
 	char container_id[65]; /* of its first process; "" when none */
 	enum runtime runtime;
+	uint64_t found_ns; /* when its first process was bound: its counters are of what came after
+			    */
 	bool served; /* false: so far its processes only made requests */
 	uint16_t lowest_port; /* of those it has served on; 0: none (unix sockets) */
 	uint32_t process_count; /* living ones: masters, workers and their forks */

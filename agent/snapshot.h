@@ -64,6 +64,7 @@ union snapshot_counts {
 
 /* One series of one instrument: one set of attributes. */
 struct snapshot_series {
+	uint64_t id; /* as long as the agent runs no other series has it */
 	enum instrument instrument;
 	/* otel.metric.overflow="true", no other attribute but the outcome, service NULL */
 	bool overflow;
@@ -98,7 +99,7 @@ struct self_metric {
 struct snapshot {
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint64_t time_unix_ns; /* CLOCK_REALTIME */
-	uint64_t start_time_unix_ns; /* of the agent */
+	uint64_t start_time_ns, start_time_unix_ns; /* of the agent, by both clocks */
 	const char *version;
 	const struct service *const *services;
 	size_t service_count;

@@ -551,6 +551,21 @@ static void known_series_cost_no_memory_and_little_time(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void a_series_has_a_number_that_no_other_gets(void **state)
+{
+	struct world *w = *state;
+	struct series_key key = full_key(w, INSTRUMENT_SERVER_REQUESTS);
+	uint64_t id;
+
+	aggregate_touch(w->aggregate, &key);
+	id = only(w, INSTRUMENT_SERVER_REQUESTS)->id;
+	aggregate_touch(w->aggregate, &key);
+	assert_int_equal(only(w, INSTRUMENT_SERVER_REQUESTS)->id, id);
+	aggregate_forget(w->aggregate, &w->shop);
+	aggregate_touch(w->aggregate, &key);
+	assert_int_not_equal(only(w, INSTRUMENT_SERVER_REQUESTS)->id, id);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -568,6 +583,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			past_the_bound_each_instrument_has_one_overflow_series, set_up_small,
 			tear_down),
+		cmocka_unit_test_setup_teardown(a_series_has_a_number_that_no_other_gets, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_forgotten_service_gives_its_places_back,
 						set_up_small, tear_down),
 		TEST(a_snapshot_follows_its_values_without_being_made_anew),

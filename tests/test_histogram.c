@@ -464,6 +464,44 @@ static void zeros_count_in_quantiles(void **state)
 	assert_true(fabs(histogram_quantile_s(&h, 0.61) - 1) < 1e-6);
 }
 
+static void what_was_added_since_is_the_difference_at_any_scale(void **state)
+{
+	uint64_t seed = 11;
+
+	(void)state;
+	for (int round = 0; round < 50; round++) {
+		struct histogram h, since, earlier;
+
+		histogram_init(&h);
+		histogram_init(&since);
+		for (int i = 0; i < 300; i++)
+			histogram_add(&h, bounds, random_duration(&seed, MS, 1 + round));
+		earlier = h;
+		for (int i = 0; i < 200; i++) {
+			uint64_t value = random_magnitude(&seed) >> (round % 40);
+
+			histogram_add(&h, bounds, value);
+			histogram_add(&since, bounds, value);
+		}
+		histogram_subtract(&h, &earlier);
+		assert_int_equal(h.count, 200);
+		assert_int_equal(h.sum_ns, since.sum_ns);
+		assert_int_equal(h.zero_count, since.zero_count);
+		assert_memory_equal(h.explicit_counts, since.explicit_counts,
+				    sizeof(h.explicit_counts));
+		assert_int_equal(exponential_sum(&h), 200);
+		/* to the scale and the buckets of h: what is added to it there changes neither */
+		for (uint32_t i = 0; i < since.used_count; i++) {
+			int32_t index = (since.offset + (int32_t)i) >> (since.scale - h.scale);
+
+			h.exponential_counts[index - h.offset] -= since.exponential_counts[i];
+		}
+		assert_int_equal(exponential_sum(&h) - h.zero_count, 0);
+		for (uint32_t i = 0; i < h.used_count; i++)
+			assert_int_equal(h.exponential_counts[i], 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +519,7 @@ int main(void)
 		cmocka_unit_test(the_scale_falls_no_further_than_the_range_asks),
 		cmocka_unit_test(every_count_adds_up_whatever_comes_in_whatever_order),
 		cmocka_unit_test(merging_equals_adding_everything),
+		cmocka_unit_test(what_was_added_since_is_the_difference_at_any_scale),
 		cmocka_unit_test(merging_an_empty_histogram_changes_nothing),
 		cmocka_unit_test(quantiles_err_by_no_more_than_promised),
 		cmocka_unit_test(a_quantile_is_never_outside_of_what_was_added),

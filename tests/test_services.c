@@ -17,6 +17,7 @@ static void a_process_is_part_of_a_service_once_it_serves(void **state)
 	assert_int_equal(service->runtime, RUNTIME_PYTHON);
 	assert_int_equal(service->lowest_port, 8000);
 	assert_int_equal(service->process_count, 1);
+	assert_int_equal(service->found_ns, b->now_ns);
 	assert_int_equal(strlen(service->instance_id), 36);
 	assert_int_equal(service->instance_id[14], '5');
 	assert_non_null(service->routes);
