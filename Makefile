@@ -22,10 +22,11 @@ CFLAGS += -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -I$(B) 
 comma := ,
 BPF_CFLAGS = -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
 	-Wno-unused-parameter -MMD -MP $(BPF_INCLUDES)
-LDLIBS = -Wl,-Bstatic -lbpf -lelf -lz -lmicrohttpd -ljansson -luuid -Wl,-Bdynamic -lm -lpthread
+LDLIBS = -Wl,-Bstatic -lbpf -lelf -lz -lmicrohttpd -ljansson -luuid -lprotobuf-c -Wl,-Bdynamic \
+	-lm -lpthread
 
 SOURCES := $(wildcard agent/*.c exporters/*.c)
-OBJECTS := $(SOURCES:%.c=$(B)/%.o)
+OBJECTS := $(SOURCES:%.c=$(B)/%.o) $(B)/otlp.pb-c.o
 ROOMS := $(filter-out $(B)/agent/main.o,$(OBJECTS))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 BPF_TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bpf_*.c))
@@ -33,7 +34,7 @@ BPF_OBJECTS := $(patsubst bpf/%.c,$(B)/%.o,$(wildcard bpf/*.bpf.c))
 FORMATTED := $(wildcard agent/*.[ch] exporters/*.[ch] tests/*.[ch] bpf/*.[ch])
 
 BUILD_PACKAGES := gcc make pkg-config clang-16 llvm-16 libc6-dev libelf-dev zlib1g-dev \
-	libmicrohttpd-dev libjansson-dev uuid-dev
+	libmicrohttpd-dev libjansson-dev uuid-dev protobuf-c-compiler libprotobuf-c-dev
 BACKPORTS := libbpf-dev bpftool
 TEST_PACKAGES := libcmocka-dev clang-format-16 shellcheck
 
@@ -49,6 +50,15 @@ $(B)/%.o: %.c | packages-build
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(B)/agent/capture.o: $(B)/bittern.skel.h
+$(filter $(B)/exporters/otlp%,$(OBJECTS)): $(B)/otlp.pb-c.h
+
+$(B)/otlp.pb-c.c $(B)/otlp.pb-c.h &: exporters/proto/otlp.proto | packages-build
+	@echo "  PROTO   $<"
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(B) $(<F)
+
+$(B)/otlp.pb-c.o: $(B)/otlp.pb-c.c
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(B)/%.bpf.o: bpf/%.bpf.c | packages-build
 	@echo "  BPF     $<"
@@ -66,6 +76,8 @@ $(filter $(B)/tests/test_account%,$(TESTS)): $(B)/tests/account_bed.o $(B)/tests
 $(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
 $(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o
 $(BPF_TESTS): $(B)/tests/hooks_bed.o
+$(filter $(B)/tests/test_otlp%,$(TESTS)): $(B)/tests/otlp_world.o
+$(B)/tests/otlp_world.o: $(B)/otlp.pb-c.h
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)
@@ -86,7 +98,7 @@ test: all | packages-test
 bench: all
 	$(Q)tests/bench/run.sh
 
-lint: $(B)/bittern.skel.h | packages-test
+lint: $(B)/bittern.skel.h $(B)/otlp.pb-c.h | packages-test
 	$(Q)status=0; $(CLANG_FORMAT) --dry-run -Werror $(FORMATTED) || status=1; \
 	CC=$(CC) CLANG=$(CLANG) BUILD=$(B) tests/lint.sh || status=1; exit $$status
 
