@@ -141,6 +141,7 @@ struct pieces {
 static __always_inline bool find_pieces(struct pieces *pieces, struct task_struct *task)
 {
 	struct call_arguments arguments;
+	u64 bytes;
 
 	if (task->flags & PF_IO_WORKER || !call_arguments(&arguments, task))
 		return false;
@@ -151,10 +152,13 @@ static __always_inline bool find_pieces(struct pieces *pieces, struct task_struc
 	}
 	if (!syscall_has_vector(arguments.number) || arguments.a2 - 1 >= PIECES_MAX)
 		return false;
+	bytes = arguments.a2 * sizeof(struct iovec);
+	barrier_var(bytes); /* what the verifier of 6.12 knows must be about this register */
+	if (bytes > sizeof(pieces->vector))
+		return false;
 	pieces->count = arguments.a2;
 	__builtin_memset(pieces->vector, 0, sizeof(pieces->vector));
-	return !bpf_probe_read_user(pieces->vector, arguments.a2 * sizeof(struct iovec),
-				    (void *)arguments.a1);
+	return !bpf_probe_read_user(pieces->vector, bytes, (void *)arguments.a1);
 }
 
 /* to has room for twice size bytes, so that the verifier can follow. */
