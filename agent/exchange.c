@@ -417,9 +417,7 @@ void exchanges_list_end(struct exchanges *e, bool all)
 		if (!c->is_unix && !all)
 			continue;
 		c->forget = true;
-		if (c->finished)
-			connection_remove(e, c);
-		else if (c->end == END_NONE)
+		if (c->end == END_NONE)
 			connection_ends(e, c, END_LOCAL, c->is_unix ? c->response_end : UINT64_MAX,
 					e->list_ns);
 	}

@@ -252,6 +252,20 @@ static void a_stream_that_begins_late_is_told_while_it_lasts(void **state)
 	expect(bed, "GET /stream 200 counted");
 }
 
+static void a_stream_that_begins_before_its_head_is_complete_may_last_too(void **state)
+{
+	struct bed *bed = *state;
+	uint64_t start_ns = prepare(bed);
+
+	wire_receive_text(&bed->wire, "GET /early HTTP/1.1\r\nHost: x\r\n");
+	wire_send_text(&bed->wire, CHUNKED);
+	wire_receive_text(&bed->wire, "\r\n");
+	check_at(bed, start_ns + 2 * LIMIT_NS);
+	expect(bed, "first_byte GET /early; begun GET /early");
+	wire_send_text(&bed->wire, "0\r\n\r\n");
+	expect(bed, "GET /early 200");
+}
+
 static void a_stream_in_one_call_has_no_first_byte_of_its_own(void **state)
 {
 	struct bed *bed = *state;
@@ -402,6 +416,7 @@ int main(void)
 		TEST(a_stream_may_last),
 		TEST(a_body_of_known_length_has_to_end_in_time),
 		TEST(a_stream_that_begins_late_is_told_while_it_lasts),
+		TEST(a_stream_that_begins_before_its_head_is_complete_may_last_too),
 		TEST(a_stream_in_one_call_has_no_first_byte_of_its_own),
 		TEST(hints_are_no_first_byte),
 		TEST(switching_protocols_ends_the_request),
