@@ -48,6 +48,7 @@ struct agent {
 	int signal_fd;
 	bool ready, stop;
 	uint64_t drained_ns, expired_ns, scanned_ns, console_ns;
+	uint64_t empty_ns; /* records of before have all been read */
 	uint64_t listed_ns; /* when connections were last listed ... */
 	uint64_t list_cost_ns; /* ... and how long it took */
 	uint64_t listed_lost; /* records lost by then */
@@ -141,11 +142,15 @@ static void on_listed(void *context, const struct connection_state *state)
 static int drain(struct agent *agent)
 {
 	size_t used = capture_ring_used(agent->capture);
+	int count;
 
 	if (used > agent->self.ring_peak_bytes)
 		agent->self.ring_peak_bytes = used;
 	agent->drained_ns = now_ns();
-	return capture_drain(agent->capture, on_record, agent);
+	count = capture_drain(agent->capture, on_record, agent);
+	if (count < CAPTURE_DRAIN_MAX)
+		agent->empty_ns = agent->drained_ns;
+	return count;
 }
 
 /* Asks the kernel for what no record tells. Everything is asked for when records were lost. */
@@ -185,7 +190,7 @@ static void catch_up(struct agent *agent)
 	list_connections(agent);
 	now = now_ns();
 	exchanges_settle(agent->exchanges, now);
-	exchanges_check_limits(agent->exchanges, agent->drained_ns);
+	exchanges_check_limits(agent->exchanges, agent->empty_ns);
 	account_in_flight(&agent->account, agent->exchanges, now);
 }
 
@@ -303,7 +308,7 @@ static void do_due_work(struct agent *agent)
 
 	if (now >= agent->drained_ns + DRAIN_NS)
 		drain(agent);
-	exchanges_check_limits(agent->exchanges, agent->drained_ns);
+	exchanges_check_limits(agent->exchanges, agent->empty_ns);
 	if (now >= agent->expired_ns + EXPIRE_NS) {
 		agent->expired_ns = now;
 		if (now >= agent->listed_ns + LIST_COST_MAX * agent->list_cost_ns)

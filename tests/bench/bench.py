@@ -235,8 +235,9 @@ def first_record_ms(table, stack, tmp, service):
 
 def start_up(table, findings, tmp):
     table.value("losses in the interleaved rounds", named(findings.losses), "of the whole host")
-    table.value("exec to /readyz 200", f"{spread(findings.start_ms, '.0f')} ms",
-                f"{len(findings.start_ms)} starts")
+    if findings.start_ms:
+        table.value("exec to /readyz 200", f"{spread(findings.start_ms, '.0f')} ms",
+                    f"{len(findings.start_ms)} starts")
     with contextlib.ExitStack() as stack, host_to_ourselves():
         service = measure.node_http(stack, tmp)
         times = [first_record_ms(table, stack, tmp, service) for _ in range(FIRST_RECORDS)]
@@ -256,7 +257,9 @@ def idle(table, findings, tmp):
         time.sleep(IDLE_S)
         us = (cpu_ns(agent.pid) - before) / 1000 / IDLE_S
         agent.stop_clean()
-    table.value("agent's RSS after its start", f"{spread(findings.idle_rss, '.1f')} MB", "<= 10 MB")
+    if findings.idle_rss:
+        table.value("agent's RSS after its start", f"{spread(findings.idle_rss, '.1f')} MB",
+                    "<= 10 MB")
     table.value("agent's CPU without requests", f"{us:.0f} us a second",
                 "what else happens on this host included")
 
