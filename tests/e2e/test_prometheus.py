@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a real Prometheus, which scrapes every 5 s, answers to the questions of README.md."""
+
+import json
+import random
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+
+import load
+from frameworks import BIN
+from harness import Program, free_port, wait_for
+from load import Request
+from promql import PROMETHEUS, RULES, expression, questions
+
+pytestmark = pytest.mark.skipif(
+    not PROMETHEUS, reason="no prometheus: tests/setup.sh could not get it")
+
+COMMAND = [BIN / "uvicorn", "slow_fastapi.api:app", "--port", "{port}", "--log-level", "warning"]
+NAME, SLO, LIMIT_S = "slow_fastapi", "99@1s", 1
+FAST, SLOW = Request("GET", "/fast"), Request("GET", "/slow")
+LATE = Request("GET", f"/slow?ms={LIMIT_S * 1500}")
+NEVER = Request("GET", "/slow?ms=600000")
+
+# What a run of late requests has no answer to, and the answers when these things happen, too.
+RARE = {
+    "Which processes ended in the last 15 minutes": ({"signal": "SIGKILL"}, 1),
+    "How long until 95 % of the streamed responses begin?": ({"http_route": "/stream"}, None),
+    "Which services have no process left?": ({}, 0),
+    "Which share of the outgoing requests times out": ({"server_address": "127.0.0.1"}, 1),
+    "Which backends cannot be reached": (
+        {"server_address": "127.0.0.1", "error_type": "connection_refused"}, None),
+}
+
+
+class Prometheus(Program):
+    """Scrapes the agent every 5 s and has our rules. Ready when the constructor returns."""
+
+    def __init__(self, tmp, agent):
+        self.url = f"http://127.0.0.1:{free_port()}"
+        config = tmp / "prometheus.yml"
+        config.write_text(json.dumps({  # JSON is YAML
+            "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
+            "rule_files": [str(RULES / "bittern-rules.yml")],
+            "scrape_configs": [{"job_name": "bittern", "static_configs": [
+                {"targets": [agent.url.removeprefix("http://")]}]}]}))
+        super().__init__([
+            PROMETHEUS, f"--config.file={config}", f"--storage.tsdb.path={tmp / 'prometheus'}",
+            f"--web.listen-address={self.url.removeprefix('http://')}", "--log.level=warn"],
+            tmp / "prometheus.log")
+        try:
+            wait_for(lambda: self.alive() and self.ready(), "Prometheus", timeout=30)
+        except BaseException as error:
+            self.kill()
+            raise RuntimeError(f"Prometheus did not become ready:\n{self.output()}") from error
+
+    def get(self, path, **query):
+        url = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return json.load(response)["data"]
+
+    def ready(self):
+        try:
+            return urllib.request.urlopen(f"{self.url}/-/ready", timeout=5).status == 200
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def ask(self, promql, at=None):
+        """[(labels, value)]"""
+        query = {"query": promql} if at is None else {"query": promql, "time": at}
+        return [(r["metric"], float(r["value"][1]))
+                for r in self.get("/api/v1/query", **query)["result"]]
+
+    def scrape_after(self, moment):
+        """Waits for a scrape that began after the moment, and gives its time (Unix, s)."""
+        def later():
+            scrapes = self.ask('timestamp(up{job="bittern"}) and up{job="bittern"} == 1')
+            return scrapes and scrapes[0][1] > moment and scrapes[0][1]
+        return wait_for(later, "scrape", timeout=15, step=0.05)
+
+
+class Answers:
+    """The README's answers about the service at one time; its `1h` may be another window."""
+
+    def __init__(self, prometheus, at, window="1h"):
+        self.prometheus, self.at, self.window = prometheus, at, window
+
+    def __call__(self, question, *by):
+        """The value; with by: what the labels are -> value."""
+        answer = self.prometheus.ask(expression(question).replace("1h", self.window), self.at)
+        values = {tuple(labels[b] for b in by): value for labels, value in answer
+                  if labels["service_name"] == NAME}
+        return values if by else values[()]
+
+    def assert_counts(self, good, timeouts):
+        """These ended within the window, and no other."""
+        __tracebackhide__ = True
+        requests = good + timeouts
+        outcomes = self("How did the requests of the last hour end?", "outcome")
+        assert outcomes == {("ok",): good, ("timeout",): timeouts, ("error",): 0, ("aborted",): 0,
+                            ("no_response",): 0}
+        assert self("Which share of them timed out?") == timeouts / requests
+        assert self("Which routes are to blame for timeouts?", "http_route") == {
+            ("/slow",): timeouts}
+        assert self("Which share of the last hour met the SLO?", "slo") == {
+            (SLO,): good / requests}
+
+
+@pytest.fixture
+def prometheus(programs, tmp_path):
+    def start(agent):
+        programs.append(Prometheus(tmp_path, agent))
+        return programs[-1]
+    return start
+
+
+def unanswered(prometheus, at):
+    """The expressions of the README to which there is no answer about our service."""
+    return {promql for promql in questions().values() if not any(
+        labels.get("service_name") == NAME for labels, _ in prometheus.ask(promql, at))}
+
+
+def shuffled(*requests):
+    return random.Random(1).sample(requests, len(requests))
+
+
+def answered(shop, *requests):
+    result = load.run(shop.address, requests)
+    assert not result.errors and {s.status for s in result.samples} == {200}
+    return len(result.samples)
+
+
+def never_answered(shop, count):
+    clients = [socket.create_connection(shop.address) for _ in range(count)]
+    for client in clients:
+        client.sendall(NEVER.encode())
+    return clients
+
+
+def test_of_1000_requests_37_timed_out(service, agent, prometheus):
+    bittern = agent("--timeout", f"{LIMIT_S}s")
+    watch = prometheus(bittern)
+    shop = service(COMMAND)
+
+    assert answered(shop, *[SLOW] * 63) == 63  # from here on /slow is a route
+    waiting, began = never_answered(shop, 5), time.time()
+    assert answered(shop, *shuffled(*[FAST] * 900, *[LATE] * 32)) == 932
+    assert len(shop.truth(995)) == 995
+    first = watch.scrape_after(max(time.time(), began + LIMIT_S))
+    answers = Answers(watch, first)
+    answers.assert_counts(963, 37)
+    assert answers("Which share of them timed out?") == 0.037
+    assert answers("Which share of the last hour met the SLO?", "slo") == {(SLO,): 0.963}
+    in_flight = answers("How many requests are in flight now?", "http_route")
+    assert {route: n for route, n in in_flight.items() if n} == {("/slow",): 5}
+    assert answers("Is something stuck?", "http_route")[("/slow",)] > LIMIT_S
+
+    for client in waiting:  # they leave: that is the end of requests that were counted
+        client.close()
+    assert answered(shop, *shuffled(*[FAST] * 90, *[LATE] * 10)) == 100
+    second = watch.scrape_after(time.time())
+    Answers(watch, second).assert_counts(963 + 90, 37 + 10)
+    since = round(1000 * (second - first))
+    Answers(watch, second, f"{since}ms").assert_counts(90, 10)
+
+    assert unanswered(watch, first) & unanswered(watch, second) == set(map(expression, RARE))
+    rules = [r for g in watch.get("/api/v1/rules")["groups"] for r in g["rules"]]
+    assert not [r for r in rules if r.get("lastError")]
+    assert {r["health"] for r in rules} <= {"ok", "unknown"}  # unknown: not yet evaluated
+    assert not bittern.scrape().losses()
+
+
+def test_what_happens_more_rarely_has_its_answers_too(service, agent, prometheus):
+    bittern = agent("--timeout", f"{LIMIT_S}s")
+    watch = prometheus(bittern)
+    shop, nobody = service(COMMAND), free_port()
+
+    for _ in range(2):  # a rate takes two scrapes
+        assert answered(shop, Request("GET", "/stream"), *(
+            Request("GET", f"/ask?{urllib.parse.urlencode({'url': url})}")
+            for url in (f"http://127.0.0.1:{shop.port}{LATE.target}", f"http://127.0.0.1:{nobody}")
+        )) == 3
+        watch.scrape_after(time.time())
+    shop.kill()
+    now = watch.scrape_after(time.time())
+    for question, (wanted, value) in RARE.items():
+        (labels, answer), = [(labels, answer) for labels, answer in watch.ask(
+            expression(question), now) if labels["service_name"] == NAME]
+        assert labels.items() >= wanted.items(), question
+        assert answer > 0 if value is None else answer == value, question
