@@ -46,6 +46,8 @@ struct connection {
 	uint8_t request_gap; /* enum exchange_gap: before the next request */
 	bool request_fragment; /* a few bytes were missed: too few for a request */
 	bool response_resumed; /* the response that begins was found again after a loss */
+	/* Unix sockets: a request waits unread since then, as a listing told; 0: none. */
+	uint64_t unread_since_ns;
 	bool unread_counted; /* the request that waits unread has been counted */
 	bool finished; /* nothing more can come; waits for TCP_CLOSE */
 	bool forget; /* closed: to be removed once settled */

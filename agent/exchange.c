@@ -159,6 +159,7 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 	if (c->active_ns && io->head.time_ns > c->active_ns + EXCHANGE_QUIET_NS)
 		c->quiet_ns = io->head.time_ns;
 	connections_touch(&e->connections, c, io->head.time_ns);
+	c->unread_since_ns = 0;
 	c->pid = io->head.pid;
 	c->peer_closed |= (io->head.flags & IO_PEER_CLOSED) != 0;
 	if (io->head.flags & IO_EOF) {
@@ -354,14 +355,23 @@ static void list_unread(struct exchanges *e, struct connection *c,
 	struct exchange_sink *sink = &e->pairing.sink;
 	struct exchange_unread unread =
 		unread_of(c, state->listener_pid, state->local_port, state->arrival_ns, e->list_ns);
+	bool late;
 
-	if ((c && !awaits_request(c)) || !sink->unread(sink->context, &unread))
+	if (c && !awaits_request(c))
 		return;
-	if (!c)
+	late = sink->unread(sink->context, &unread);
+	if (!c && (late || state->is_unix))
 		c = add_unread(e, state);
-	if (!c || c->unread_counted)
-		return; /* NULL: counted by the pool, tried again at the next listing */
+	if (!c)
+		return; /* if the pool was full, counted there and tried again at the next listing
+			 */
 	c->alive = true;
+	if (state->is_unix) {
+		c->pid = unread.pid;
+		c->unread_since_ns = state->arrival_ns;
+	}
+	if (!late || c->unread_counted)
+		return;
 	c->unread_counted = true;
 	sink->unread_ended(sink->context, &unread, false);
 }
@@ -399,6 +409,16 @@ static void resynchronise(struct exchanges *e, struct connection *c)
 	stream_begin(&c->responses, c->listed_response_end, false);
 }
 
+/* A unix socket has gone whose request was unread at an earlier listing, and has not been read
+ * since. */
+static void unix_unread_dies(struct exchanges *e, const struct connection *c)
+{
+	struct exchange_unread unread = unread_of(c, 0, c->port, c->unread_since_ns, e->list_ns);
+
+	if (c->unread_since_ns && !c->unread_counted)
+		e->pairing.sink.unread_ended(e->pairing.sink.context, &unread, true);
+}
+
 void exchanges_list_end(struct exchanges *e, bool all)
 {
 	struct link_pair *list = &e->connections.by_activity, *item, *next;
@@ -417,6 +437,7 @@ void exchanges_list_end(struct exchanges *e, bool all)
 		if (!c->is_unix && !all)
 			continue;
 		c->forget = true;
+		unix_unread_dies(e, c);
 		if (c->end == END_NONE)
 			connection_ends(e, c, END_LOCAL, c->is_unix ? c->response_end : UINT64_MAX,
 					e->list_ns);

@@ -329,6 +329,33 @@ static void a_unix_socket_waits_and_is_gone(void **state)
 	assert_int_equal(connection_count(bed), 0);
 }
 
+static void a_unix_socket_that_is_gone_unread_was_not_answered(void **state)
+{
+	struct bed *bed = *state;
+
+	bed->wire.is_unix = true;
+	bed->wire.from_birth = false;
+	arrive(bed);
+	list_one(bed);
+	list_none(bed);
+	expect(bed, "unread 99:0; unread_ended 99:0 died");
+	assert_int_equal(connection_count(bed), 0);
+}
+
+static void a_unix_socket_that_is_read_before_it_goes_is_no_loss(void **state)
+{
+	struct bed *bed = *state;
+
+	bed->wire.is_unix = true;
+	bed->wire.from_birth = false;
+	arrive(bed);
+	list_one(bed);
+	wire_receive_text(&bed->wire, GET("/"));
+	wire_send_text(&bed->wire, OK);
+	list_none(bed);
+	expect(bed, "unread 99:0; begun GET /; GET / 200");
+}
+
 /* --- after lost records --- */
 
 static void a_connection_that_is_gone_took_its_requests_along(void **state)
@@ -502,6 +529,8 @@ int main(void)
 		TEST(what_was_counted_and_turns_out_to_be_no_http_is_forgotten),
 		TEST(a_request_that_was_counted_and_then_lost_is_not_the_next_one),
 		TEST(a_unix_socket_waits_and_is_gone),
+		TEST(a_unix_socket_that_is_gone_unread_was_not_answered),
+		TEST(a_unix_socket_that_is_read_before_it_goes_is_no_loss),
 		TEST(a_connection_that_is_gone_took_its_requests_along),
 		TEST(a_connection_whose_end_comes_late_is_not_given_up),
 		TEST(an_idle_connection_that_is_gone_is_forgotten),
