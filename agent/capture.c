@@ -244,6 +244,16 @@ void capture_lost_requests(struct capture *c,
 	}
 }
 
+static uint64_t skipped_runs(const struct bpf_program *program)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &len)
+		       ? 0
+		       : info.recursion_misses;
+}
+
 struct capture_stats capture_stats(struct capture *c)
 {
 	struct capture_stats stats = {0};
@@ -251,6 +261,7 @@ struct capture_stats capture_stats(struct capture *c)
 	int map = bpf_map__fd(c->skeleton->maps.losses);
 	__u64 values[c->cpu_count];
 	struct bpf_program *program;
+	uint64_t first, second;
 	__u32 cause;
 
 	for (cause = 0; cause < LOSS_COUNT; cause++) {
@@ -258,14 +269,16 @@ struct capture_stats capture_stats(struct capture *c)
 			stats.losses[cause] = sum(values, c->cpu_count);
 	}
 	bpf_object__for_each_program(program, c->skeleton->obj) {
-		struct bpf_prog_info info = {0};
-		__u32 len = sizeof(info);
-
-		if (program == c->skeleton->progs.socket_state)
-			continue; /* socket_state_2 runs then */
-		if (!bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &len))
-			stats.skipped_runs += info.recursion_misses;
+		if (program == c->skeleton->progs.socket_arrival)
+			stats.skipped_arrivals = skipped_runs(program);
+		else if (program != c->skeleton->progs.socket_state &&
+			 program != c->skeleton->progs.socket_state_2)
+			stats.skipped_runs += skipped_runs(program);
 	}
+	/* What one copy was skipped for the other has seen, unless it was skipped too. */
+	first = skipped_runs(c->skeleton->progs.socket_state);
+	second = skipped_runs(c->skeleton->progs.socket_state_2);
+	stats.skipped_runs += first < second ? first : second;
 	stats.ring_bytes = ring__size(ring);
 	return stats;
 }

@@ -95,6 +95,9 @@ static void add_losses(struct row_set *set, const struct self_inputs *in)
 		add(set, name, SELF_COUNTER, help, "cause", causes[i], in->capture.losses[i]);
 	for (i = 0; i < sizeof(more) / sizeof(more[0]); i++)
 		add(set, name, SELF_COUNTER, help, "cause", more[i].cause, more[i].count);
+	add(set, "bittern_agent_missed_arrivals_total", SELF_COUNTER,
+	    "Arrivals that were not seen: a request may be without queue time for each.", NULL,
+	    NULL, in->capture.skipped_arrivals);
 	add(set, "bittern_agent_lost_requests_total", SELF_COUNTER,
 	    "Requests whose record found the ring full.", NULL, NULL, in->lost_requests);
 }
