@@ -43,7 +43,7 @@ size_t capture_ring_used(const struct capture *c);
 
 struct capture_stats {
 	uint64_t losses[LOSS_COUNT];
-	uint64_t skipped_arrivals; /* of the arrival hook: what came in then has no time of its own */
+	uint64_t skipped_arrivals; /* what came in then has no time of its own */
 	uint64_t skipped_runs; /* recursion_misses, where no second copy made up for it */
 	size_t ring_bytes;
 };
