@@ -40,6 +40,7 @@ int decode_record(struct record *out, const void *bytes, size_t size)
 	case RECORD_EXEC:
 	case RECORD_FORK:
 	case RECORD_EXIT:
+	case RECORD_REAPED:
 		valid = size >= sizeof(struct record_process);
 		break;
 	}

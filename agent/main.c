@@ -32,6 +32,11 @@
 #define EXPIRE_NS (1000 * 1000000ull)
 #define SCAN_NS (10 * 1000 * 1000000ull)
 #define SETTLE_GRACE_NS 1000000ull
+/* Files of /proc that are read before a snapshot, and in each round while some wait: some 2 ms, and
+ * 1 % of a CPU. */
+#define USAGE_FILES 250
+#define USAGE_FILES_ROUND 150
+#define PROCESSES_LISTED 1000 /* with --per-process */
 #define LIST_COST_MAX 100 /* listing connections takes at most one in so many seconds */
 #define DRAINS_MAX 64 /* of CAPTURE_DRAIN_MAX records each, before a snapshot */
 
@@ -58,6 +63,7 @@ struct agent {
 	struct self_metric self_rows[SELF_METRICS_MAX];
 	const struct service **service_list;
 	size_t service_capacity;
+	struct service_process *process_list; /* of PROCESSES_LISTED; NULL: not wanted */
 	struct snapshot snapshot;
 };
 
@@ -75,6 +81,24 @@ static uint64_t now_ns(void)
 }
 
 /* --- from record to series --- */
+
+static void on_process(struct agent *agent, const struct record *record)
+{
+	const struct record_process *process = record->process;
+	pid_t pid = (pid_t)record->head->pid;
+	struct usage used;
+
+	process_usage_of_record(&used, &process->usage);
+	if (record->kind == RECORD_EXEC)
+		services_exec(agent->services, pid, &used, record->head->time_ns);
+	else if (record->kind == RECORD_FORK)
+		services_fork(agent->services, (pid_t)process->parent, pid, record->head->time_ns);
+	else if (record->kind == RECORD_EXIT)
+		services_exit(agent->services, pid, process->exit_code,
+			      record->head->flags & EXIT_OOM_VICTIM, &used, record->head->time_ns);
+	else
+		services_reaped(agent->services, pid, &used);
+}
 
 static void on_record(void *context, const void *bytes, size_t size)
 {
@@ -100,15 +124,10 @@ static void on_record(void *context, const void *bytes, size_t size)
 		account_connect_failed(&agent->account, record.connect_failed);
 		break;
 	case RECORD_EXEC:
-		services_exec(agent->services, record.head->pid, record.head->time_ns);
-		break;
 	case RECORD_FORK:
-		services_fork(agent->services, record.process->parent, record.head->pid,
-			      record.head->time_ns);
-		break;
 	case RECORD_EXIT:
-		services_exit(agent->services, record.head->pid, record.process->exit_code,
-			      record.head->flags & EXIT_OOM_VICTIM, record.head->time_ns);
+	case RECORD_REAPED:
+		on_process(agent, &record);
 		break;
 	}
 }
@@ -192,6 +211,7 @@ static void catch_up(struct agent *agent)
 	exchanges_settle(agent->exchanges, now);
 	exchanges_check_limits(agent->exchanges, agent->empty_ns);
 	account_in_flight(&agent->account, agent->exchanges, now);
+	services_read_usage(agent->services, USAGE_FILES, now);
 }
 
 static bool list_services(struct agent *agent)
@@ -220,6 +240,18 @@ static bool list_services(struct agent *agent)
 	snapshot->services = agent->service_list;
 	snapshot->service_count = count;
 	return true;
+}
+
+static void list_processes(struct agent *agent)
+{
+	size_t count;
+
+	if (!agent->process_list)
+		return;
+	count = services_list_processes(agent->services, agent->process_list, PROCESSES_LISTED);
+	agent->snapshot.processes = agent->process_list;
+	agent->snapshot.process_count = count < PROCESSES_LISTED ? count : PROCESSES_LISTED;
+	agent->self.processes_left_out = count - agent->snapshot.process_count;
 }
 
 static void add_lost(void *context, pid_t pid, uint64_t count)
@@ -270,6 +302,7 @@ static const struct snapshot *take_snapshot(void *context)
 	if (!list_services(agent) ||
 	    (!snapshot->series && aggregate_series_count(agent->aggregate)))
 		return NULL;
+	list_processes(agent);
 	list_self(agent);
 	return snapshot;
 }
@@ -306,8 +339,11 @@ static void do_due_work(struct agent *agent)
 {
 	uint64_t now = now_ns();
 
-	if (now >= agent->drained_ns + DRAIN_NS)
+	if (now >= agent->drained_ns + DRAIN_NS) {
 		drain(agent);
+		if (services_stats(agent->services).usage_waiting_count)
+			services_read_usage(agent->services, USAGE_FILES_ROUND, now);
+	}
 	exchanges_check_limits(agent->exchanges, agent->empty_ns);
 	if (now >= agent->expired_ns + EXPIRE_NS) {
 		agent->expired_ns = now;
@@ -418,7 +454,10 @@ static int open_tables(struct agent *agent)
 	struct exchange_sink sink = account_sink(&agent->account);
 
 	memcpy(services.want_runtime, o->want_runtime, sizeof(services.want_runtime));
-	if (aggregate_open(&agent->aggregate, o->max_series) ||
+	if (o->per_process)
+		agent->process_list = calloc(PROCESSES_LISTED, sizeof(*agent->process_list));
+	if ((o->per_process && !agent->process_list) ||
+	    aggregate_open(&agent->aggregate, o->max_series) ||
 	    services_open(&agent->services, &services) ||
 	    exchanges_open(&agent->exchanges, &sink)) {
 		log_error("no memory");
@@ -484,6 +523,7 @@ static void agent_close(struct agent *agent)
 	services_close(agent->services);
 	aggregate_close(agent->aggregate);
 	free(agent->service_list);
+	free(agent->process_list);
 	if (agent->signal_fd > 0)
 		close(agent->signal_fd);
 	options_close(&agent->options);

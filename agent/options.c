@@ -131,6 +131,13 @@ static bool read_interval(struct options *o, const char *text)
 	       o->interval_s <= 86400;
 }
 
+static bool read_per_process(struct options *o, const char *text)
+{
+	(void)text;
+	o->per_process = true;
+	return true;
+}
+
 static bool read_ring_size(struct options *o, const char *text)
 {
 	return read_size(text, RING_BYTES_MIN, RING_BYTES_MAX, true, &o->ring_bytes) &&
@@ -198,6 +205,9 @@ static const struct {
 	 "A route such as /orders/{id}/items or /files/{path...}; may be given several times, the "
 	 "first that matches wins",
 	 add_route, "a pattern such as /orders/{id}/items"},
+	{"per-process", NULL,
+	 "CPU, memory, threads and descriptors of each process as well (bittern_process_...)",
+	 read_per_process, NULL},
 	{"ring-size", "BYTES",
 	 "Buffer between kernel and agent, a power of two; K and M are understood (default 2M)",
 	 read_ring_size, "a power of two from 64K to 1024M"},

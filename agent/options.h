@@ -27,6 +27,7 @@ struct options {
 	size_t match_count;
 	struct route_patterns *patterns;
 	struct limits *limits;
+	bool per_process;
 	size_t ring_bytes, max_series, max_routes;
 };
 

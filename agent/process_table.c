@@ -88,6 +88,7 @@ void process_table_remove(struct process_table *table, struct process *process)
 		link = &table->pool[*link].next;
 	*link = process->next;
 	packed_facts_drop(process->facts);
+	free(process->ledger);
 	*process = (struct process){.next = table->unused};
 	table->unused = place;
 	table->count--;
@@ -97,7 +98,11 @@ void process_table_free(struct process_table *table)
 {
 	struct process *process;
 
-	process_table_for_each(process, table) packed_facts_drop(process->facts);
+	process_table_for_each(process, table)
+	{
+		packed_facts_drop(process->facts);
+		free(process->ledger);
+	}
 	free(table->pool);
 	free(table->buckets);
 	process_table_init(table, table->max_count);

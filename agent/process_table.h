@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process_table - processes by pid, living ones and those that have just exited; 48 bytes each.
+/* process_table - processes by pid, living ones and those that have just exited; 56 bytes each.
  *
  * A pool with a chained hash over it, both grown on demand up to a bound. Adding may move the pool:
  * pointers are valid until the next add. */
@@ -14,12 +14,15 @@
 #include "packed_facts.h"
 
 struct service;
+struct usage_ledger;
 
 struct process {
 	pid_t pid; /* 0: an unused place */
 	pid_t parent; /* 0: not known */
 	struct service *service;
 	struct packed_facts *facts; /* NULL: not read (not wanted, or not yet) */
+	struct usage_ledger
+		*ledger; /* what it uses: service_usage.h; NULL: not wanted, or not read */
 	uint64_t exited_ns; /* 0: it lives */
 	uint32_t next; /* place of the next in its chain or in the list of unused places */
 	uint32_t refused_epoch; /* the services were full then: not asked again until one goes */
@@ -33,7 +36,7 @@ struct process {
 	bool refused_client; /* refused_epoch is of a client: it may still serve */
 };
 
-_Static_assert(sizeof(struct process) <= 48, "65,536 of them are to take 3 MiB");
+_Static_assert(sizeof(struct process) <= 56, "65,536 of them are to take 3.5 MiB");
 
 struct process_table {
 	struct process *pool;
@@ -51,7 +54,7 @@ struct process *process_table_find(const struct process_table *table, pid_t pid)
 /* A new process, zeroed but for its pid, which must not be in the table; NULL when that is full
  * or there is no memory. */
 struct process *process_table_add(struct process_table *table, pid_t pid);
-/* Drops its facts too. Other pointers stay valid. */
+/* Drops its facts and its ledger too. Other pointers stay valid. */
 void process_table_remove(struct process_table *table, struct process *process);
 void process_table_free(struct process_table *table);
 

@@ -58,6 +58,7 @@ static void add_records(struct row_set *set, const struct self_inputs *in)
 		[RECORD_EXEC] = "exec",
 		[RECORD_FORK] = "fork",
 		[RECORD_EXIT] = "exit",
+		[RECORD_REAPED] = "reaped",
 	};
 	int i;
 
@@ -136,6 +137,14 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 	add(set, "bittern_agent_unreadable_processes_total", SELF_COUNTER,
 	    "Processes gone, or not to be read, before their runtime was known.", NULL, NULL,
 	    in->services.unreadable_processes);
+	add(set, "bittern_agent_unreadable_usage_total", SELF_COUNTER,
+	    "Files of /proc on CPU, memory or descriptors that could not be read.", NULL, NULL,
+	    in->services.unreadable_usage);
+	add(set, "bittern_agent_usage_waiting_processes", SELF_GAUGE,
+	    "Processes whose CPU and memory were not read anew for this page, for want of time.",
+	    NULL, NULL, in->services.usage_waiting_count);
+	add(set, "bittern_agent_processes_left_out", SELF_GAUGE,
+	    "Processes past the bound of --per-process.", NULL, NULL, in->processes_left_out);
 	add(set, "bittern_agent_malformed_heads_total", SELF_COUNTER,
 	    "Start lines that are not HTTP/1.x on connections that had begun as HTTP.", NULL, NULL,
 	    in->exchange.malformed);

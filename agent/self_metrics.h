@@ -11,7 +11,7 @@
 
 #define SELF_METRICS_MAX 64
 
-#define RECORD_KINDS (RECORD_EXIT + 1)
+#define RECORD_KINDS (RECORD_REAPED + 1)
 
 struct self_inputs {
 	struct capture_stats capture;
@@ -24,6 +24,7 @@ struct self_inputs {
 	size_t series_count;
 	/* Measurements, requests and outgoing requests that found no place. */
 	uint64_t series_overflow, routes_overflow, addresses_overflow;
+	uint64_t processes_left_out; /* of --per-process, past its bound, at this moment */
 	uint64_t scrapes;
 	double last_scrape_seconds;
 };

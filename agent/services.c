@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +10,10 @@
 #include "process_table.h"
 #include "program.h"
 #include "service_family.h"
+#include "service_members.h"
 #include "service_name.h"
 #include "service_table.h"
-
-enum { EXIT_UNKNOWN = SERVICE_EXIT_COUNT, EXIT_SETTLED };
+#include "service_usage.h"
 
 #define LEARN_DEPTH 8 /* multiprocessing children of children whose parents are read on demand */
 
@@ -25,6 +24,7 @@ struct services {
 	size_t exited_count, exited_unwanted_count;
 	uint32_t epoch; /* grows when a service goes: there may be room again */
 	uint64_t refused_processes, refused_services, unreadable_processes;
+	struct usage_reader usage;
 	/* Too big for the stack, and packed wherever they are kept. */
 	struct process_facts work; /* of the process at hand */
 	struct process_facts other; /* of one it is compared with */
@@ -44,6 +44,7 @@ int services_open(struct services **out, const struct services_config *config)
 	s->config = *config;
 	s->epoch = 1;
 	process_table_init(&s->processes, SERVICES_PROCESSES_MAX);
+	process_usage_open(&s->usage.source, config->proc_path);
 	s->services = (struct service_table){
 		.max_count = SERVICES_MAX,
 		.max_clients = SERVICES_CLIENT_MAX,
@@ -78,64 +79,17 @@ static void tell_wanted(struct services *s, pid_t pid, bool wanted)
 		s->config.set_wanted(s->config.context, pid, wanted);
 }
 
-static uint64_t moment(uint64_t now_ns)
-{
-	return now_ns ? now_ns : 1; /* 0 is "never" */
-}
-
 static bool is_past(uint64_t since_ns, uint64_t keep_ns, uint64_t now_ns)
 {
 	return now_ns > since_ns && now_ns - since_ns >= keep_ns;
-}
-
-/* Once it is known how the process ended, this enters its service's counts, once. */
-static void count_exit(struct process *process)
-{
-	if (!process->service || process->exit >= SERVICE_EXIT_COUNT)
-		return;
-	process->service->exit_counts[process->exit]++;
-	process->exit = EXIT_SETTLED;
-}
-
-/* Binds a process, which counts while it lives. */
-static void join_service(struct process *process, struct service *service, uint64_t now_ns)
-{
-	process->service = service;
-	if (!process->exited_ns) {
-		service->process_count++;
-		service->gone_ns = 0;
-		return;
-	}
-	if (service->process_count == 0)
-		service->gone_ns = moment(now_ns);
-	count_exit(process);
-}
-
-static void leave_service(struct process *process, uint64_t now_ns)
-{
-	struct service *service = process->service;
-
-	process->service = NULL;
-	if (service && !process->exited_ns && --service->process_count == 0)
-		service->gone_ns = moment(now_ns);
-}
-
-/* Takes it for one of the service until it serves. */
-static void assume(struct process *process, struct service *service, uint64_t now_ns)
-{
-	if (!service)
-		return;
-	leave_service(process, now_ns);
-	process->assumed = true;
-	join_service(process, service, now_ns);
 }
 
 static void mark_exited(struct services *s, struct process *process, uint64_t now_ns)
 {
 	struct service *service = process->service;
 
-	leave_service(process, now_ns);
-	process->exited_ns = moment(now_ns);
+	service_leave(process, now_ns);
+	process->exited_ns = now_ns ? now_ns : 1; /* 0: it lives */
 	process->exit = EXIT_UNKNOWN;
 	s->exited_count++;
 	s->exited_unwanted_count += !process->wanted;
@@ -145,13 +99,15 @@ static void mark_exited(struct services *s, struct process *process, uint64_t no
 /* Back to a living process of which nothing is known. */
 static void reset(struct services *s, struct process *process, uint64_t now_ns)
 {
-	leave_service(process, now_ns);
+	service_leave(process, now_ns);
 	if (process->exited_ns) {
 		s->exited_count--;
 		s->exited_unwanted_count -= !process->wanted;
 	}
 	packed_facts_drop(process->facts);
 	process->facts = NULL;
+	free(process->ledger);
+	process->ledger = NULL;
 	process->exited_ns = 0;
 	process->refused_epoch = 0;
 	process->assumed = false;
@@ -199,7 +155,7 @@ static void inherit(struct services *s, pid_t pid, uint64_t now_ns, int depth)
 		return;
 	packed_facts_drop(process->facts);
 	process->facts = packed_facts_share(parent->facts);
-	assume(process, parent->service, now_ns);
+	service_assume(process, parent->service, now_ns);
 }
 
 static struct family family_of(struct services *s, pid_t pid, const struct service_identity *name,
@@ -227,9 +183,10 @@ static void recognise(struct services *s, struct process *process, uint64_t now_
 
 	service_name_of(&identity, &s->work, 0, s->config.matches, s->config.match_count);
 	if (parent && parent->service && family_same_program(&family, parent))
-		assume(process, parent->service, now_ns);
+		service_assume(process, parent->service, now_ns);
 	else
-		assume(process, service_table_restarted(&s->services, &s->work, &s->other), now_ns);
+		service_assume(process, service_table_restarted(&s->services, &s->work, &s->other),
+			       now_ns);
 }
 
 /* Keeps the facts of a process in the table; false when it is gone. */
@@ -277,6 +234,8 @@ static struct process *learn(struct services *s, pid_t pid, uint64_t now_ns, int
 	wanted = !error && is_wanted(s, runtime);
 	process->runtime = (uint8_t)runtime;
 	process->wanted = wanted;
+	if (wanted)
+		service_usage_begin(&s->usage, process, now_ns);
 	/* Any program may be wanted with --runtime all: then only those that serve are read. */
 	if (wanted && runtime != RUNTIME_OTHER && !read_facts(s, pid, now_ns, depth)) {
 		reset(s, process, now_ns);
@@ -287,9 +246,15 @@ static struct process *learn(struct services *s, pid_t pid, uint64_t now_ns, int
 	return process_table_find(&s->processes, pid);
 }
 
-void services_exec(struct services *s, pid_t pid, uint64_t now_ns)
+void services_exec(struct services *s, pid_t pid, const struct usage *used, uint64_t now_ns)
 {
-	learn(s, pid, now_ns, 0);
+	struct process *process = process_table_find(&s->processes, pid);
+
+	if (process && used)
+		service_usage_add(process, used);
+	process = learn(s, pid, now_ns, 0);
+	if (process && process->wanted && used)
+		service_usage_begin_at(process, used);
 }
 
 void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_ns)
@@ -310,33 +275,35 @@ void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_n
 	process->runtime = inherited.runtime;
 	process->wanted = inherited.wanted;
 	process->facts = packed_facts_share(inherited.facts);
+	if (process->wanted)
+		service_usage_begin_new(process);
 	/* Node.js itself never forks: it will be another program, or fail to become one. */
 	if (process->runtime != RUNTIME_NODEJS)
-		assume(process, inherited.service, now_ns);
+		service_assume(process, inherited.service, now_ns);
 	tell_wanted(s, child, process->wanted);
 }
 
-static uint8_t exit_of(uint32_t code, bool oom_victim)
-{
-	uint32_t signal = code & 0x7f;
-
-	if (signal == SIGKILL && oom_victim)
-		return SERVICE_EXIT_OOM_KILLED;
-	if (signal)
-		return signal <= SERVICE_EXIT_SIGNAL_MAX ? (uint8_t)signal : EXIT_SETTLED;
-	return code >> 8 & 0xff ? SERVICE_EXIT_NONZERO : SERVICE_EXIT_ZERO;
-}
-
-void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim, uint64_t now_ns)
+void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim,
+		   const struct usage *used, uint64_t now_ns)
 {
 	struct process *process = process_table_find(&s->processes, pid);
 
+	if (process && used)
+		service_usage_add(process, used);
 	if (process && !process->exited_ns)
 		mark_exited(s, process, now_ns);
 	if (!process || process->exit != EXIT_UNKNOWN)
 		return;
-	process->exit = exit_of(code, oom_victim); /* a scan may have been faster */
-	count_exit(process);
+	process->exit = service_exit_of(code, oom_victim); /* a scan may have been faster */
+	service_count_exit(process);
+}
+
+void services_reaped(struct services *s, pid_t pid, const struct usage *used)
+{
+	struct process *process = process_table_find(&s->processes, pid);
+
+	if (process && process->exited_ns) /* a living one has its pid after it */
+		service_usage_add(process, used);
 }
 
 static void scan_process(struct services *s, pid_t pid, uint64_t now_ns)
@@ -406,7 +373,7 @@ static void bind_family(struct services *s, const struct family *family, struct 
 	{
 		if (!process->service && !process->exited_ns && process->wanted &&
 		    family_is_member(family, top, process))
-			assume(process, service, now_ns);
+			service_assume(process, service, now_ns);
 	}
 }
 
@@ -453,12 +420,12 @@ static struct service *bind(struct services *s, struct process *process, uint16_
 	packed_facts_unpack(&s->work, process->facts);
 	service_name_of(&identity, &s->work, port, s->config.matches, s->config.match_count);
 	request.previous = process->service;
-	leave_service(process, now_ns);
+	service_leave(process, now_ns);
 	service = service_table_get(&s->services, &request);
 	if (!service)
 		return refuse(s, process, client);
 	process->assumed = client;
-	join_service(process, service, now_ns);
+	service_join(process, service, now_ns);
 	if (service != request.previous)
 		bind_family(s, &family, service, now_ns);
 	return service;
@@ -564,6 +531,16 @@ struct service *services_next(const struct services *s, const struct service *pr
 	return service_table_next(&s->services, previous);
 }
 
+void services_read_usage(struct services *s, size_t file_max, uint64_t now_ns)
+{
+	service_usage_read(&s->usage, &s->processes, &s->services, file_max, now_ns);
+}
+
+size_t services_list_processes(const struct services *s, struct service_process *out, size_t max)
+{
+	return service_usage_list(&s->processes, out, max);
+}
+
 struct services_stats services_stats(const struct services *s)
 {
 	return (struct services_stats){
@@ -572,6 +549,8 @@ struct services_stats services_stats(const struct services *s)
 		.refused_processes = s->refused_processes,
 		.refused_services = s->refused_services,
 		.unreadable_processes = s->unreadable_processes,
+		.unreadable_usage = s->usage.refused_count,
+		.usage_waiting_count = s->usage.waiting_count,
 	};
 }
 

@@ -27,7 +27,13 @@
  * (script or module, else "client"): shop and shop:cron. When it serves it stays the service it is,
  * and is named as any that serves.
  *
- * A process costs 48 bytes, and about 500 more if its runtime is wanted, which its forks share. */
+ * CPU time, context switches and page faults of a service are those of its processes since they
+ * were first seen, living and gone: they never go back. Its memory, threads and descriptors are the
+ * sums over its living processes when they were last read. A process that is not reaped within
+ * PROCESS_KEEP_NS after its exit, or whose exit's record is lost, takes its last moments with it.
+ *
+ * A process costs 56 bytes, and about 800 more if its runtime is wanted; 500 of them its forks
+ * share. */
 #ifndef BITTERN_SERVICES_H
 #define BITTERN_SERVICES_H
 
@@ -38,6 +44,7 @@
 
 #include "addresses.h"
 #include "process_facts.h"
+#include "process_usage.h"
 #include "routes.h"
 
 #define SERVICES_PROCESSES_MAX 65536
@@ -81,6 +88,14 @@ struct service {
 	uint64_t unread_since_ns; /* when the oldest of them arrived */
 	uint64_t undecoded_counts[UNDECODED_REASON_COUNT];
 	uint64_t exit_counts[SERVICE_EXIT_COUNT]; /* of its processes, since it was found */
+	struct usage usage; /* of its processes, as told below */
+};
+
+/* A living process of a service: what it used since it was first seen, and what it holds. */
+struct service_process {
+	const struct service *service;
+	pid_t pid;
+	struct usage usage;
 };
 
 struct services_config {
@@ -111,13 +126,17 @@ int services_open(struct services **out, const struct services_config *config);
  * 10 s. */
 int services_scan(struct services *s, uint64_t now_ns);
 
-void services_exec(struct services *s, pid_t pid, uint64_t now_ns);
+/* used: what the process had used by then (counters); NULL: not known. */
+void services_exec(struct services *s, pid_t pid, const struct usage *used, uint64_t now_ns);
 /* The child starts with what its parent is, and counts as its service's at once, but for a child
  * of Node.js, which forks only to execute another program. */
 void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_ns);
-/* code as wait(2) has it; oom_victim: the kernel had chosen it to free memory. An exit that is only
- * found by a scan is not counted: how it ended is not known. */
-void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim, uint64_t now_ns);
+/* code as wait(2) has it; oom_victim: the kernel had chosen it to free memory; used as above. An
+ * exit that is only found by a scan is not counted: how it ended is not known. */
+void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim,
+		   const struct usage *used, uint64_t now_ns);
+/* After its exit: what it used in all. */
+void services_reaped(struct services *s, pid_t pid, const struct usage *used);
 /* The service of a process that serves on port (host order, 0 for a unix socket); NULL when the
  * process is not wanted or a table is full (counted). Usually one hash look-up; reads /proc for
  * a pid not seen before. Binds the process at its first call, and adds port to what the service
@@ -133,6 +152,15 @@ struct service *services_find_serving(const struct services *s, pid_t pid, uint1
  * second or less often. */
 void services_expire(struct services *s, uint64_t now_ns);
 
+/* Reads what processes of services use and sums it up, each at most once a second; after some
+ * file_max files (5 to 10 us each; 4 a process, and one for each thread) the others wait for the
+ * next call: see usage_waiting_count. */
+void services_read_usage(struct services *s, size_t file_max, uint64_t now_ns);
+
+/* Processes whose usage is known, by service and pid: how many there are. The first max of them are
+ * in out; when there are more, those of the last services are missing. */
+size_t services_list_processes(const struct services *s, struct service_process *out, size_t max);
+
 /* Iteration in order of creation: pass NULL for the first; NULL at the end. */
 struct service *services_next(const struct services *s, const struct service *previous);
 
@@ -141,6 +169,8 @@ struct services_stats {
 	size_t service_count;
 	uint64_t refused_processes, refused_services; /* a table was full */
 	uint64_t unreadable_processes; /* gone before /proc was read, or no permission */
+	uint64_t unreadable_usage; /* files that tell of usage; those of processes gone are none */
+	size_t usage_waiting_count; /* processes whose usage the last call left unread */
 };
 struct services_stats services_stats(const struct services *s);
 

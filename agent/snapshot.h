@@ -103,6 +103,9 @@ struct snapshot {
 	const char *version;
 	const struct service *const *services;
 	size_t service_count;
+	/* With --per-process, else none: by service, then pid. */
+	const struct service_process *processes;
+	size_t process_count;
 	/* By instrument, then service, then creation; an instrument's overflow series is its last.
 	 */
 	const struct snapshot_series *series;

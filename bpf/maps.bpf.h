@@ -81,6 +81,15 @@ struct {
 	__type(value, u8);
 } unwanted_processes __weak SEC(".maps");
 
+/* Those not unwanted that have exited and are not yet gone: parents may take their time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROCESSES_MAX);
+	__type(key, u32);
+	__type(value, u8);
+} exited_processes __weak SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, LOSS_COUNT);

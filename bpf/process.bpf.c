@@ -2,7 +2,11 @@
 /* process - reports processes that begin, change their program, or end.
  *
  * A child of vfork() or posix_spawn() runs in its parent's memory until it becomes another program:
- * it is no process of its parent's service, and is first heard of at its exec. */
+ * it is no process of its parent's service, and is first heard of at its exec.
+ *
+ * What a process used in its last moments cannot be read from /proc, which is gone with it. So the
+ * records carry it: the exit has all but the rest of the exit itself, and when the kernel frees the
+ * last of the process, after its parent has asked for it, the sums are complete. */
 #include "maps.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
@@ -23,6 +27,44 @@ static __always_inline void emit(const struct record_process *what, u64 wake)
 	bpf_ringbuf_submit(record, wake ? wake : record_wakeup(time_ns));
 }
 
+static __always_inline void add_usage(struct record_usage *usage, const struct task_struct *task)
+{
+	usage->user_ns += task->utime;
+	usage->system_ns += task->stime;
+	usage->run_ns += task->se.sum_exec_runtime;
+	usage->voluntary_switches += task->nvcsw;
+	usage->involuntary_switches += task->nivcsw;
+	usage->minor_faults += task->min_flt;
+	usage->major_faults += task->maj_flt;
+}
+
+/* Of the threads that are gone: all of them when the process is. */
+static __always_inline void set_usage(struct record_usage *usage,
+				      const struct signal_struct *signal)
+{
+	usage->user_ns = signal->utime;
+	usage->system_ns = signal->stime;
+	usage->run_ns = signal->sum_sched_runtime;
+	usage->voluntary_switches = signal->nvcsw;
+	usage->involuntary_switches = signal->nivcsw;
+	usage->minor_faults = signal->min_flt;
+	usage->major_faults = signal->maj_flt;
+	if (bpf_core_field_exists(signal->prev_cputime)) {
+		usage->shown_user_ns = signal->prev_cputime.utime;
+		usage->shown_system_ns = signal->prev_cputime.stime;
+	}
+}
+
+/* Of a process whose only living thread is this one. Its first thread stays to the end, also if it
+ * ended before. */
+static __always_inline void set_usage_of(struct record_usage *usage, const struct task_struct *task)
+{
+	set_usage(usage, task->signal);
+	add_usage(usage, task);
+	if (task->group_leader != task)
+		add_usage(usage, task->group_leader);
+}
+
 /* A new program may be wanted, whatever the old one was; its /proc is read at once, so wake the
  * reader. */
 SEC("tp_btf/sched_process_exec")
@@ -32,6 +74,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	struct record_process record = {.head = {.pid = pid, .kind = RECORD_EXEC}};
 
 	bpf_map_delete_elem(&unwanted_processes, &pid);
+	set_usage_of(&record.usage, task);
 	emit(&record, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
@@ -46,6 +89,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 
 	if (child->pid != child->tgid)
 		return 0; /* a thread */
+	bpf_map_delete_elem(&exited_processes, &pid);
 	unwanted = bpf_map_lookup_elem(&unwanted_processes, &parent_pid);
 	if (unwanted) {
 		bpf_map_update_elem(&unwanted_processes, &pid, unwanted, BPF_ANY);
@@ -65,14 +109,33 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	u32 pid = task->tgid;
 	struct record_process record = {.head = {.pid = pid, .kind = RECORD_EXIT}};
 
+	u8 one = 1;
+
 	if (signal->live.counter)
 		return 0; /* other threads live on */
-	bpf_map_delete_elem(&unwanted_processes, &pid);
+	if (bpf_map_delete_elem(&unwanted_processes, &pid))
+		bpf_map_update_elem(&exited_processes, &pid, &one, BPF_ANY);
 	record.exit_code = signal->group_exit_code;
 	if (!record.exit_code)
 		record.exit_code = task->exit_code;
 	if (bpf_core_field_exists(signal->oom_mm) && signal->oom_mm)
 		record.head.flags = EXIT_OOM_VICTIM;
+	set_usage_of(&record.usage, task);
+	emit(&record, 0);
+	return 0;
+}
+
+/* Some milliseconds after the parent has waited for it: the kernel lets those finish who may still
+ * look at the task. The first thread is the last to go. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(process_reaped, struct task_struct *task)
+{
+	u32 pid = task->tgid;
+	struct record_process record = {.head = {.pid = pid, .kind = RECORD_REAPED}};
+
+	if (task->pid != task->tgid || bpf_map_delete_elem(&exited_processes, &pid))
+		return 0;
+	set_usage(&record.usage, task->signal);
 	emit(&record, 0);
 	return 0;
 }

@@ -25,6 +25,7 @@ enum record_kind {
 	RECORD_EXEC,
 	RECORD_FORK,
 	RECORD_EXIT,
+	RECORD_REAPED, /* an exited process has gone altogether: what it used is final */
 };
 
 enum role { ROLE_NONE, ROLE_SERVER, ROLE_CLIENT };
@@ -102,11 +103,26 @@ struct record_connect_failed {
 	__u8 peer_address[16]; /* network order; AF_INET: the first four */
 };
 
+/* What a process used in its life, by all its threads, also before it became the program that it
+ * is. In RECORD_REAPED it is complete: what wait4(2) told the parent, and the last instructions
+ * that it can miss. In RECORD_EXIT what is still to come is missing: the rest of the exit (the
+ * memory is freed after it), what other threads that die at the same moment did, and of run_ns up
+ * to a tick.
+ */
+struct record_usage {
+	__u64 user_ns, system_ns; /* by looking which it was at each tick */
+	__u64 run_ns; /* exact: /proc splits it as the two above are to each other */
+	__u64 shown_user_ns, shown_system_ns; /* when it did so last: it never shows less */
+	__u64 voluntary_switches, involuntary_switches;
+	__u64 minor_faults, major_faults;
+};
+
 struct record_process {
 	struct record_head head;
 	__u32 parent; /* RECORD_FORK */
 	__u32 exit_code; /* RECORD_EXIT: as wait(2) gives it: signal in the low 7 bits, exit code in
 			    bits 8-15 */
+	struct record_usage usage; /* 0 in RECORD_FORK */
 };
 
 /* Data slices come in these sizes: the verifier wants constants. */
@@ -143,7 +159,8 @@ RECORD_ASSERT(record_io, 72);
 RECORD_ASSERT(record_state, 64);
 RECORD_ASSERT(record_connect_failed, 48);
 RECORD_ASSERT(record_undecoded, 48);
-RECORD_ASSERT(record_process, 24);
+RECORD_ASSERT(record_usage, 72);
+RECORD_ASSERT(record_process, 96);
 RECORD_ASSERT(connection_state, 48);
 
 #endif

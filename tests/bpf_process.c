@@ -11,12 +11,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "../agent/process_usage.h"
 #include "hooks_bed.h"
 
 #define GET "GET /a HTTP/1.1\r\nHost: bittern.example\r\n\r\n"
@@ -178,7 +180,181 @@ static void threads_begin_and_end_in_silence(void **state)
 	expect_exit(bed, pid, EXITED(5));
 }
 
+/* --- what they used --- */
+
+#define BURN_NS 60000000ull
+
+static void burn(void)
+{
+	struct timespec now;
+
+	do {
+		syscall(SYS_getppid);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	} while ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec < BURN_NS);
+}
+
+static void *burn_and_end_all(void *context)
+{
+	burn();
+	if (context) {
+		usleep(10000);
+		_exit(0);
+	}
+	return NULL;
+}
+
+static uint64_t ns_of(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_usec * 1000;
+}
+
+/* What the parent is told has microseconds, and may be told while the child still runs its very
+ * last instructions. */
+static void assert_is_rusage(const struct record_usage *record, const struct rusage *truth)
+{
+	struct usage usage;
+
+	process_usage_of_record(&usage, record);
+	assert_in_range(usage.counters[USAGE_CPU_USER_NS], ns_of(truth->ru_utime),
+			ns_of(truth->ru_utime) + 500000);
+	assert_in_range(usage.counters[USAGE_CPU_SYSTEM_NS], ns_of(truth->ru_stime),
+			ns_of(truth->ru_stime) + 500000);
+	assert_in_range(usage.counters[USAGE_SWITCHES_VOLUNTARY], truth->ru_nvcsw,
+			truth->ru_nvcsw + 1);
+	assert_in_range(usage.counters[USAGE_SWITCHES_INVOLUNTARY], truth->ru_nivcsw,
+			truth->ru_nivcsw + 1);
+	assert_int_equal(usage.counters[USAGE_FAULTS_MINOR], truth->ru_minflt);
+	assert_int_equal(usage.counters[USAGE_FAULTS_MAJOR], truth->ru_majflt);
+}
+
+/* How a child burns CPU and ends. */
+static void burn_alone(void)
+{
+	burn();
+	_exit(0);
+}
+
+static void burn_in_threads_that_end(void)
+{
+	pthread_t threads[3];
+	int i;
+
+	for (i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, burn_and_end_all, NULL);
+	for (i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	_exit(0);
+}
+
+static void burn_in_another_thread_that_ends_all(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, burn_and_end_all, "all");
+	burn();
+	pause();
+}
+
+static void burn_and_let_another_thread_end_last(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, burn_and_end_all, "all");
+	burn();
+	syscall(SYS_exit, 0); /* of this thread alone */
+}
+
+static void what_a_process_used_in_all_is_what_its_parent_is_told(void **state)
+{
+	static const struct {
+		void (*child)(void);
+		int burners;
+	} cases[] = {
+		{burn_alone, 1},
+		{burn_in_threads_that_end, 3},
+		{burn_in_another_thread_that_ends_all, 2},
+		{burn_and_let_another_thread_end_last, 2},
+	};
+	struct bed *bed = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct record_process *exit;
+		struct rusage truth;
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (!pid)
+			cases[i].child();
+		assert_int_equal(wait4(pid, NULL, 0, &truth), pid);
+		expect_process(bed, pid, RECORD_FORK);
+		exit = expect_process(bed, pid, RECORD_EXIT);
+		assert_is_rusage(&expect_reaped(bed, pid)->usage, &truth);
+		/* Before, it is less by the rest of the exit, and by a tick a thread. */
+		assert_in_range(exit->usage.run_ns,
+				(uint64_t)cases[i].burners * (BURN_NS - 10000000),
+				ns_of(truth.ru_utime) + ns_of(truth.ru_stime) + 2000);
+	}
+}
+
+static void a_process_is_reaped_when_its_parent_asks_for_it(void **state)
+{
+	struct bed *bed = *state;
+	siginfo_t info;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	expect_process(bed, pid, RECORD_FORK);
+	expect_exit(bed, pid, 0);
+	wait_ms(100);
+	expect_not_reaped(bed, pid);
+	reap(pid);
+	expect_reaped(bed, pid);
+}
+
+static void what_was_used_before_an_exec_is_told_at_it(void **state)
+{
+	struct bed *bed = *state;
+	const struct record_process *exec;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		burn();
+		execl("/bin/sh", "sh", "-c", "exit 0", NULL);
+		_exit(127);
+	}
+	reap(pid);
+	expect_process(bed, pid, RECORD_FORK);
+	exec = expect_process(bed, pid, RECORD_EXEC);
+	assert_in_range(exec->usage.run_ns, BURN_NS - 10000000, 2 * BURN_NS);
+	assert_true(exec->usage.minor_faults > 0);
+	expect_process(bed, pid, RECORD_EXIT);
+	assert_true(expect_reaped(bed, pid)->usage.run_ns >= exec->usage.run_ns);
+}
+
 /* --- what is not wanted --- */
+
+static void the_end_of_an_unwanted_process_is_told_without_what_it_used(void **state)
+{
+	struct bed *bed = *state;
+	pid_t pid;
+
+	capture_set_wanted(bed->capture, getpid(), false);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(0);
+	capture_set_wanted(bed->capture, getpid(), true);
+	reap(pid);
+	expect_exit(bed, pid, 0);
+	wait_ms(200);
+	expect_not_reaped(bed, pid);
+}
 
 /* Serves one request on the pair's server, in a child that waits to be told to. */
 struct child {
@@ -277,6 +453,10 @@ int main(void)
 		TEST(an_exec_wakes_the_reader),
 		TEST(a_process_may_end_as_its_last_thread_does),
 		TEST(threads_begin_and_end_in_silence),
+		TEST(what_a_process_used_in_all_is_what_its_parent_is_told),
+		TEST(a_process_is_reaped_when_its_parent_asks_for_it),
+		TEST(what_was_used_before_an_exec_is_told_at_it),
+		TEST(the_end_of_an_unwanted_process_is_told_without_what_it_used),
 		TEST(a_child_of_an_unwanted_process_is_unwanted_and_not_told),
 		TEST(a_child_of_a_wanted_process_is_wanted),
 		TEST(an_unwanted_process_is_wanted_again_at_exec),

@@ -116,6 +116,76 @@ static inline void fake_process(const struct fake_proc *fake, int pid,
 		fake_separated(directory, "cgroup", process->cgroup);
 }
 
+/* What a process has used and holds. */
+struct fake_usage {
+	unsigned user_ticks, system_ticks, minor_faults, major_faults;
+	unsigned virtual_pages, resident_pages;
+	unsigned descriptors;
+	unsigned begin_ticks;
+	char state; /* 0: 'S' */
+	/* Of each thread; those past thread_count are none. At least one. */
+	unsigned thread_count;
+	struct {
+		unsigned voluntary, involuntary;
+	} threads[300];
+};
+
+static inline void fake_switches(const char *directory, unsigned voluntary, unsigned involuntary)
+{
+	char path[400], text[256];
+
+	snprintf(path, sizeof(path), "%s/status", directory);
+	snprintf(text, sizeof(text),
+		 "Name:\tpython\nState:\tS (sleeping)\nPPid:\t1\nvoluntary_ctxt_switches:\t%u\n"
+		 "nonvoluntary_ctxt_switches:\t%u\n",
+		 voluntary, involuntary);
+	fake_write(path, text, strlen(text));
+}
+
+/* Adds it to a process, or takes the place of what it had. */
+static inline void fake_used(const struct fake_proc *fake, int pid, const struct fake_usage *u)
+{
+	char directory[160], path[320], text[512];
+
+	snprintf(directory, sizeof(directory), "%s/%d", fake->proc, pid);
+	snprintf(path, sizeof(path), "%s/stat", directory);
+	snprintf(text, sizeof(text),
+		 "%d (a) R 1 (b) %c 1 %d %d 0 -1 4194304 %u 999 %u 999 %u %u 999 999 20 -5 %u 0 %u "
+		 "%u %u 18446744073709551615 1 1 0 0 0 0 0 16781312 17642\n",
+		 pid, u->state ? u->state : 'S', pid, pid, u->minor_faults, u->major_faults,
+		 u->user_ticks, u->system_ticks, u->thread_count, u->begin_ticks, 4096 * 7, 7);
+	fake_write(path, text, strlen(text));
+	snprintf(path, sizeof(path), "%s/statm", directory);
+	snprintf(text, sizeof(text), "%u %u 5 1 0 9 0\n", u->virtual_pages, u->resident_pages);
+	fake_write(path, text, strlen(text));
+	fake_switches(directory, u->threads[0].voluntary, u->threads[0].involuntary);
+	snprintf(path, sizeof(path), "%s/task", directory);
+	fake_remove(path);
+	mkdir(path, 0755);
+	for (unsigned i = 0; i < u->thread_count; i++) {
+		snprintf(path, sizeof(path), "%s/task/%u", directory, pid + i);
+		mkdir(path, 0755);
+		fake_switches(path, u->threads[i].voluntary, u->threads[i].involuntary);
+	}
+	snprintf(path, sizeof(path), "%s/fd", directory);
+	fake_remove(path);
+	mkdir(path, 0755);
+	for (unsigned i = 0; i < u->descriptors; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		fake_link(path, text, "/dev/null");
+	}
+}
+
+/* In place of a file a directory: it cannot be read, not even by root. */
+static inline void fake_unreadable(const struct fake_proc *fake, int pid, const char *name)
+{
+	char path[320];
+
+	snprintf(path, sizeof(path), "%s/%d/%s", fake->proc, pid, name);
+	fake_remove(path);
+	mkdir(path, 0755);
+}
+
 static inline void fake_open(struct fake_proc *fake)
 {
 	strcpy(fake->top, "/tmp/bittern-proc-XXXXXX");

@@ -245,6 +245,17 @@ const struct record_process *expect_process(struct bed *bed, pid_t pid, enum rec
 	return record->process;
 }
 
+const struct record_process *expect_reaped(struct bed *bed, pid_t pid)
+{
+	return next_of(bed, pid, RECORD_REAPED, RECORD_REAPED)->process;
+}
+
+void expect_not_reaped(struct bed *bed, pid_t pid)
+{
+	collect(bed);
+	assert_null(find_of(bed, pid, RECORD_REAPED, RECORD_REAPED));
+}
+
 void expect_no_process(struct bed *bed, pid_t pid)
 {
 	collect(bed);

@@ -120,6 +120,9 @@ void expect_no_connect_failed(struct bed *bed, pid_t pid);
 /* The next of a process that begins, is another program, or ends. */
 const struct record_process *expect_process(struct bed *bed, pid_t pid, enum record_kind kind);
 void expect_no_process(struct bed *bed, pid_t pid);
+/* RECORD_REAPED, which comes after the others. */
+const struct record_process *expect_reaped(struct bed *bed, pid_t pid);
+void expect_not_reaped(struct bed *bed, pid_t pid);
 /* No record of the pair (of the socket with that cookie) beyond those that were expected. */
 void expect_none(struct bed *bed, const struct pair *pair);
 void expect_none_of(struct bed *bed, uint64_t cookie);

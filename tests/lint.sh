@@ -23,7 +23,7 @@ decode     agent/decode                                 < record
 http       agent/http                                   < plain
 routes     agent/routes agent/route_* agent/segment     < plain
 facts      agent/process_* agent/packed_facts agent/program agent/application_files
-facts      agent/container                              < plain
+facts      agent/container                              < plain record
 addresses  agent/addresses                              < plain
 services   agent/service_* agent/services agent/systemd_unit
 services   agent/workload                               < plain facts routes addresses

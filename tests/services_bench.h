@@ -88,7 +88,7 @@ static inline void exec_as(struct bench *b, int pid, int parent, const char *exe
 	fake_process(&b->fake, pid,
 		     &(struct fake_process){
 			     .exe = exe, .arguments = arguments, .cwd = cwd, .parent = parent});
-	services_exec(b->services, pid, b->now_ns);
+	services_exec(b->services, pid, NULL, b->now_ns);
 }
 
 static inline void exec_python(struct bench *b, int pid, const char *module)
@@ -104,7 +104,7 @@ static inline void exec_python(struct bench *b, int pid, const char *module)
 static inline void end_process(struct bench *b, int pid, uint32_t code)
 {
 	fake_gone(&b->fake, pid);
-	services_exit(b->services, pid, code, false, b->now_ns);
+	services_exit(b->services, pid, code, false, NULL, b->now_ns);
 }
 
 static inline void exit_process(struct bench *b, int pid)

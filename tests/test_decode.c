@@ -82,7 +82,7 @@ static void each_kind_of_record_is_passed_on_as_it_is(void **state)
 	assert_int_equal(decode_record(&record, &failed, sizeof(failed)), 0);
 	assert_int_equal(record.kind, RECORD_CONNECT_FAILED);
 	assert_ptr_equal(record.connect_failed, &failed);
-	for (; process.head.kind <= RECORD_EXIT; process.head.kind++) {
+	for (; process.head.kind <= RECORD_REAPED; process.head.kind++) {
 		assert_int_equal(decode_record(&record, &process, sizeof(process)), 0);
 		assert_int_equal(record.kind, process.head.kind);
 		assert_ptr_equal(record.process, &process);
@@ -102,6 +102,7 @@ static void a_record_one_byte_short_of_its_struct_is_refused(void **state)
 		{RECORD_EXEC, sizeof(struct record_process)},
 		{RECORD_FORK, sizeof(struct record_process)},
 		{RECORD_EXIT, sizeof(struct record_process)},
+		{RECORD_REAPED, sizeof(struct record_process)},
 	};
 	struct io io = valid_io();
 	size_t i, size;
@@ -133,7 +134,7 @@ static void unknown_kinds_are_refused(void **state)
 		if (kind == RECORD_UNDECODED)
 			((struct record_undecoded *)&io)->len = 0;
 		assert_int_equal(decode_io(&io),
-				 kind >= RECORD_IO && kind <= RECORD_EXIT ? 0 : -EBADMSG);
+				 kind >= RECORD_IO && kind <= RECORD_REAPED ? 0 : -EBADMSG);
 	}
 }
 

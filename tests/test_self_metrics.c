@@ -33,12 +33,16 @@ static void each_input_has_its_row(void **state)
 {
 	struct self_metric rows[SELF_METRICS_MAX];
 	struct self_inputs in = {
-		.services = {.refused_processes = 1, .refused_services = 2},
+		.services = {.refused_processes = 1,
+			     .refused_services = 2,
+			     .unreadable_usage = 12,
+			     .usage_waiting_count = 13},
+		.processes_left_out = 14,
 		.series_count = 3,
 		.series_overflow = 4,
 		.routes_overflow = 5,
 		.addresses_overflow = 6,
-		.records = {[RECORD_IO] = 7, [RECORD_EXIT] = 8},
+		.records = {[RECORD_IO] = 7, [RECORD_EXIT] = 8, [RECORD_REAPED] = 15},
 		.bad_records = 9,
 		.lost_requests = 10,
 		.scrapes = 11,
@@ -57,6 +61,10 @@ static void each_input_has_its_row(void **state)
 	assert_true(value_of(rows, count, refusals, "addresses") == 6);
 	assert_true(value_of(rows, count, records, "io") == 7);
 	assert_true(value_of(rows, count, records, "exit") == 8);
+	assert_true(value_of(rows, count, records, "reaped") == 15);
+	assert_true(value_of(rows, count, "bittern_agent_unreadable_usage_total", NULL) == 12);
+	assert_true(value_of(rows, count, "bittern_agent_usage_waiting_processes", NULL) == 13);
+	assert_true(value_of(rows, count, "bittern_agent_processes_left_out", NULL) == 14);
 	assert_true(value_of(rows, count, "bittern_agent_losses_total", "bad_record") == 9);
 	assert_true(value_of(rows, count, "bittern_agent_lost_requests_total", NULL) == 10);
 	assert_true(value_of(rows, count, "bittern_agent_scrapes_total", NULL) == 11);

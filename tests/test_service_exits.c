@@ -52,8 +52,9 @@ static void ends_are_counted_by_signal_and_by_code(void **state)
 		services_fork(b->services, 10, 100 + i, b->now_ns);
 		assert_int_equal(service->process_count, 2);
 		memset(service->exit_counts, 0, sizeof(service->exit_counts));
-		services_exit(b->services, 100 + i, cases[i].code, cases[i].oom_victim, b->now_ns);
-		services_exit(b->services, 100 + i, EXITED(3), false, b->now_ns);
+		services_exit(b->services, 100 + i, cases[i].code, cases[i].oom_victim, NULL,
+			      b->now_ns);
+		services_exit(b->services, 100 + i, EXITED(3), false, NULL, b->now_ns);
 		assert_int_equal(service->process_count, 1);
 		assert_int_equal(exits_in_sum(service), cases[i].kind >= 0 ? 1 : 0);
 		if (cases[i].kind >= 0)
@@ -118,7 +119,8 @@ static void what_a_service_starts_as_another_program_is_none_of_it(void **state)
 	assert_int_equal(service->process_count, 1);
 	for (int pid = 11; pid <= 15; pid++)
 		end_process(b, pid, EXITED(1));
-	services_exit(b->services, 16, EXITED(127), false, b->now_ns); /* a vfork without exec */
+	services_exit(b->services, 16, EXITED(127), false, NULL,
+		      b->now_ns); /* a vfork without exec */
 	assert_int_equal(exits_in_sum(service), 0);
 	/* A fork that stays what it is counts. Node.js has none: its fork could not exec. */
 	services_fork(b->services, 10, 17, b->now_ns);
@@ -231,7 +233,7 @@ static void a_chosen_name_is_recognised_beside_living_processes(void **state)
 	fake_process(&b->fake, 10, &process);
 	fake_process(&b->fake, 11, &process);
 	service = serve(b, 10, 8000);
-	services_exec(b->services, 11, b->now_ns);
+	services_exec(b->services, 11, NULL, b->now_ns);
 	assert_int_equal(service->process_count, 2);
 	end_process(b, 11, EXITED(1));
 	assert_int_equal(service->exit_counts[SERVICE_EXIT_NONZERO], 1);
@@ -261,7 +263,7 @@ static void a_configured_port_names_its_worker_and_is_known_after_a_restart(void
 	exit_process(b, 12);
 	exec_python(b, 13, "till"); /* another program */
 	assert_int_equal(till->process_count, 0);
-	services_exec(b->services, 13, b->now_ns);
+	services_exec(b->services, 13, NULL, b->now_ns);
 	exit_process(b, 13);
 	/* Both had that command: which it is, its port tells. */
 	exec_python(b, 14, "shop");

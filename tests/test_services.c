@@ -51,7 +51,7 @@ static void unwanted_runtimes_are_told_and_never_bound(void **state)
 	assert_null(services_facts(b->services, 10));
 	b->config.all_runtimes = true;
 	start(b);
-	services_exec(b->services, 10, b->now_ns);
+	services_exec(b->services, 10, NULL, b->now_ns);
 	assert_int_equal(b->wanted[10], 1);
 	assert_string_equal(serve(b, 10, 80)->name, "web");
 	assert_int_equal(serve(b, 10, 80)->runtime, RUNTIME_OTHER);
@@ -148,9 +148,9 @@ static void an_exec_makes_another_process_of_it(void **state)
 	assert_true(shop->gone_ns != 0);
 	assert_string_equal(serve(b, 10, 8000)->name, "till");
 	/* Gone before it could be read. */
-	services_exec(b->services, 99, b->now_ns);
+	services_exec(b->services, 99, NULL, b->now_ns);
 	fake_gone(&b->fake, 10);
-	services_exec(b->services, 10, b->now_ns);
+	services_exec(b->services, 10, NULL, b->now_ns);
 	assert_int_equal(services_stats(b->services).unreadable_processes, 2);
 	assert_null(serve(b, 10, 8000));
 }
@@ -176,8 +176,8 @@ static void records_after_the_exit_still_find_their_service(void **state)
 	services_expire(b->services, b->now_ns + PROCESS_KEEP_NS);
 	assert_null(serve(b, 10, 8000));
 	assert_int_equal(count_services(b), 2);
-	services_exit(b->services, 10, 0, false, b->now_ns);
-	services_exit(b->services, 10, 0, false, b->now_ns);
+	services_exit(b->services, 10, 0, false, NULL, b->now_ns);
+	services_exit(b->services, 10, 0, false, NULL, b->now_ns);
 }
 
 static void a_pid_that_is_used_again_is_a_new_process(void **state)
@@ -283,7 +283,7 @@ static void full_tables_refuse_and_count(void **state)
 	assert_int_equal(services_stats(b->services).process_count, SERVICES_PROCESSES_MAX);
 	assert_true(services_stats(b->services).refused_processes > 0);
 	for (int pid = 5000; pid < 5000 + SERVICES_PROCESSES_MAX; pid++)
-		services_exit(b->services, pid, 0, false, b->now_ns);
+		services_exit(b->services, pid, 0, false, NULL, b->now_ns);
 	assert_int_equal(first->process_count, 2);
 	services_expire(b->services, b->now_ns + PROCESS_KEEP_NS);
 	assert_true(services_stats(b->services).process_count < 1100);
@@ -297,7 +297,7 @@ static void exited_processes_of_no_interest_make_room(void **state)
 	exec_as(b, 10, 1, "/bin/sh", "sh", "/");
 	for (int pid = 5000; pid < last; pid++) {
 		services_fork(b->services, 10, pid, b->now_ns);
-		services_exit(b->services, pid, 0, false, b->now_ns);
+		services_exit(b->services, pid, 0, false, NULL, b->now_ns);
 	}
 	assert_int_equal(services_stats(b->services).refused_processes, 0);
 	exec_python(b, 11, "shop");

@@ -54,10 +54,23 @@ typedef struct {
 
 struct mm_struct;
 
+struct prev_cputime {
+	u64 utime, stime; /* what /proc has shown */
+};
+
+/* Of a thread group; sums are of its threads that are gone. */
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
 	struct mm_struct *oom_mm; /* set once the OOM killer has chosen the process */
+	u64 utime, stime;
+	unsigned long long sum_sched_runtime;
+	struct prev_cputime prev_cputime;
+	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
+};
+
+struct sched_entity {
+	u64 sum_exec_runtime;
 };
 
 struct task_struct {
@@ -68,6 +81,9 @@ struct task_struct {
 	struct task_struct *real_parent, *group_leader;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
+	struct sched_entity se;
+	u64 utime, stime;
+	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
 };
 
 struct linux_binprm;
