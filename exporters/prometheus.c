@@ -2,46 +2,15 @@
 #include "prometheus.h"
 
 #include <math.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
-/* What stands in a bucket's line between its labels and its value. */
-struct bucket_end {
-	char text[TEXT_SECONDS_MAX + 8];
-	size_t len;
-};
+#include "prometheus_page.h"
 
-/* A page in the making. labels is scratch: the label set of the sample at hand, without braces. */
-struct page {
-	struct text *out;
-	struct text labels;
-	const struct histogram_bounds *bounds; /* that ends are of */
-	struct bucket_end ends[HISTOGRAM_EXPLICIT_MAX];
-};
-
-struct family {
-	const char *name, *type, *help;
-};
-
-static const struct family unread = {"bittern_http_server_unread_requests", "gauge",
-				     "Requests that have arrived and wait to be read."};
-static const struct family undecoded = {
-	"bittern_service_undecoded_connections_total", "counter",
-	"Connections of the service whose requests could not be read, by reason."};
-static const struct family processes = {"bittern_service_processes", "gauge",
-					"Living processes of the service."};
-static const struct family exits = {"bittern_service_process_exits_total", "counter",
-				    "Processes of the service that ended, by how."};
-static const struct family service_info = {"bittern_service_info", "gauge",
-					   "A service that is watched, and what it is."};
 static const struct family target_info = {
 	"target_info", "gauge",
 	"This instance of bittern; the services are in bittern_service_info."};
 
 static const char *const self_types[] = {[SELF_COUNTER] = "counter", [SELF_GAUGE] = "gauge"};
-static const char *const undecoded_reasons[UNDECODED_REASON_COUNT] = {
-	[UNDECODED_HTTP2] = "http2", [UNDECODED_TLS] = "tls", [UNDECODED_OTHER] = "other"};
 static const char *const outcomes[OUTCOME_COUNT] = {
 	[OUTCOME_OK] = "ok",
 	[OUTCOME_ERROR] = "error",
@@ -50,94 +19,24 @@ static const char *const outcomes[OUTCOME_COUNT] = {
 	[OUTCOME_NO_RESPONSE] = "no_response",
 };
 
-/* byte, what stands for it behind a backslash */
-#define LABEL_ESCAPES "\\\\\"\"\nn"
-#define HELP_ESCAPES "\\\\\nn"
-
-static void family_begin(struct page *p, const struct family *f)
-{
-	text_string(p->out, "# HELP ");
-	text_string(p->out, f->name);
-	text_string(p->out, " ");
-	text_utf8(p->out, f->help, HELP_ESCAPES);
-	text_string(p->out, "\n# TYPE ");
-	text_string(p->out, f->name);
-	text_string(p->out, " ");
-	text_string(p->out, f->type);
-	text_string(p->out, "\n");
-}
-
-static void label_begin(struct page *p, const char *name)
-{
-	if (p->labels.len)
-		text_add(&p->labels, ",", 1);
-	text_string(&p->labels, name);
-	text_add(&p->labels, "=\"", 2);
-}
-
-/* An absent value (NULL or empty) is an absent label. */
-static void label(struct page *p, const char *name, const char *value)
-{
-	if (!value || !*value)
-		return;
-	label_begin(p, name);
-	text_utf8(&p->labels, value, LABEL_ESCAPES);
-	text_add(&p->labels, "\"", 1);
-}
-
-static void label_number(struct page *p, const char *name, uint64_t value)
-{
-	if (!value)
-		return;
-	label_begin(p, name);
-	text_number(&p->labels, value);
-	text_add(&p->labels, "\"", 1);
-}
-
-static void service_labels(struct page *p, const struct service *service)
-{
-	label(p, "service_name", service->name);
-	label(p, "service_namespace", service->namespace);
-}
-
-/* Everything of a sample's line before its value; takes the labels. */
-static void sample_begin(struct page *p, const char *name, const char *suffix)
-{
-	text_string(p->out, name);
-	text_string(p->out, suffix);
-	if (p->labels.len) {
-		text_add(p->out, "{", 1);
-		text_add(p->out, p->labels.data, p->labels.len);
-		text_add(p->out, "}", 1);
-	}
-	text_add(p->out, " ", 1);
-}
-
-static void number_sample(struct page *p, const char *name, uint64_t value)
-{
-	sample_begin(p, name, "");
-	text_number(p->out, value);
-	text_add(p->out, "\n", 1);
-}
-
 static void series_labels(struct page *p, const struct snapshot_series *s)
 {
 	p->labels.len = 0;
 	if (s->overflow) {
-		label(p, "otel_metric_overflow", "true");
+		page_label(p, "otel_metric_overflow", "true");
 		return;
 	}
 	if (s->service)
-		service_labels(p, s->service);
-	label(p, "http_request_method", s->method);
-	label(p, "url_scheme", s->scheme);
-	label(p, "http_route", s->route);
-	label(p, "server_address", s->address);
-	label_number(p, "http_response_status_code", s->status);
-	label(p, "error_type", s->error_type);
-	label(p, "network_protocol_version", s->protocol_version);
-	label_number(p, "server_port", s->port);
-	label(p, "slo", s->slo);
+		page_service_labels(p, s->service);
+	page_label(p, "http_request_method", s->method);
+	page_label(p, "url_scheme", s->scheme);
+	page_label(p, "http_route", s->route);
+	page_label(p, "server_address", s->address);
+	page_label_number(p, "http_response_status_code", s->status);
+	page_label(p, "error_type", s->error_type);
+	page_label(p, "network_protocol_version", s->protocol_version);
+	page_label_number(p, "server_port", s->port);
+	page_label(p, "slo", s->slo);
 }
 
 static void set_bounds(struct page *p, const struct histogram_bounds *bounds)
@@ -192,10 +91,10 @@ static void put_histogram(struct page *p, const char *name, const struct snapsho
 {
 	set_bounds(p, s->bounds);
 	render_buckets(p, name, s->duration);
-	sample_begin(p, name, "_sum");
+	page_sample(p, name, "_sum");
 	text_seconds(p->out, s->duration->sum_ns);
 	text_add(p->out, "\n", 1);
-	sample_begin(p, name, "_count");
+	page_sample(p, name, "_count");
 	text_number(p->out, s->duration->count);
 	text_add(p->out, "\n", 1);
 }
@@ -206,41 +105,41 @@ static void put_outcomes(struct page *p, const char *name, const struct snapshot
 
 	for (size_t i = 0; i < OUTCOME_COUNT; i++) {
 		p->labels.len = len;
-		label(p, "outcome", outcomes[i]);
-		number_sample(p, name, s->counts->outcomes[i]);
+		page_label(p, "outcome", outcomes[i]);
+		page_number(p, name, s->counts->outcomes[i]);
 	}
 }
 
 static void put_failures(struct page *p, const char *name, const struct snapshot_series *s)
 {
-	number_sample(p, name, s->counts->failures);
+	page_number(p, name, s->counts->failures);
 }
 
 static void put_events(struct page *p, const char *name, const struct snapshot_series *s)
 {
-	number_sample(p, name, s->counts->slo.events);
+	page_number(p, name, s->counts->slo.events);
 }
 
 static void put_good_events(struct page *p, const char *name, const struct snapshot_series *s)
 {
-	number_sample(p, name, s->counts->slo.good_events);
+	page_number(p, name, s->counts->slo.good_events);
 }
 
 static void put_objective(struct page *p, const char *name, const struct snapshot_series *s)
 {
-	sample_begin(p, name, "");
+	page_sample(p, name, "");
 	text_double(p->out, s->slo_ratio);
 	text_add(p->out, "\n", 1);
 }
 
 static void put_open(struct page *p, const char *name, const struct snapshot_series *s)
 {
-	number_sample(p, name, s->counts->open.count);
+	page_number(p, name, s->counts->open.count);
 }
 
 static void put_age(struct page *p, const char *name, const struct snapshot_series *s)
 {
-	sample_begin(p, name, "");
+	page_sample(p, name, "");
 	text_seconds(p->out, s->counts->open.age_ns);
 	text_add(p->out, "\n", 1);
 }
@@ -349,138 +248,25 @@ static void render_series(struct page *p, const struct snapshot *snapshot,
 		if (!f->shown(s))
 			continue;
 		if (!begun)
-			family_begin(p, &f->family);
+			page_family(p, &f->family);
 		begun = true;
 		series_labels(p, s);
 		f->put(p, f->family.name, s);
 	}
 }
 
-static void render_unread(struct page *p, const struct snapshot *snapshot)
-{
-	bool begun = false;
-
-	for (size_t i = 0; i < snapshot->service_count; i++) {
-		const struct service *service = snapshot->services[i];
-
-		if (!service->process_count)
-			continue;
-		if (!begun)
-			family_begin(p, &unread);
-		begun = true;
-		p->labels.len = 0;
-		service_labels(p, service);
-		number_sample(p, unread.name, service->unread_count);
-	}
-}
-
-static void render_undecoded(struct page *p, const struct snapshot *snapshot)
-{
-	if (!snapshot->service_count)
-		return;
-	family_begin(p, &undecoded);
-	for (size_t i = 0; i < snapshot->service_count; i++) {
-		const struct service *service = snapshot->services[i];
-
-		for (size_t reason = 0; reason < UNDECODED_REASON_COUNT; reason++) {
-			p->labels.len = 0;
-			service_labels(p, service);
-			label(p, "reason", undecoded_reasons[reason]);
-			number_sample(p, undecoded.name, service->undecoded_counts[reason]);
-		}
-	}
-}
-
-static void render_processes(struct page *p, const struct snapshot *snapshot)
-{
-	if (!snapshot->service_count)
-		return;
-	family_begin(p, &processes);
-	for (size_t i = 0; i < snapshot->service_count; i++) {
-		p->labels.len = 0;
-		service_labels(p, snapshot->services[i]);
-		number_sample(p, processes.name, snapshot->services[i]->process_count);
-	}
-}
-
-static void exit_labels(struct page *p, enum service_exit how)
-{
-	const char *name = how == SERVICE_EXIT_OOM_KILLED ? "KILL" : sigabbrev_np((int)how);
-	char text[16];
-
-	if (how == SERVICE_EXIT_ZERO) {
-		label(p, "exit_code", "zero");
-	} else if (how == SERVICE_EXIT_NONZERO) {
-		label(p, "exit_code", "nonzero");
-	} else {
-		if (name)
-			snprintf(text, sizeof(text), "SIG%s", name);
-		else
-			snprintf(text, sizeof(text), "SIG%d", (int)how); /* a real-time signal */
-		label(p, "signal", text);
-	}
-	if (how == SERVICE_EXIT_OOM_KILLED)
-		label(p, "oom", "true");
-}
-
-/* Those that tell of trouble exist from the beginning, so that the first one is an increase. */
-static bool exit_is_shown(const struct service *service, enum service_exit how)
-{
-	return service->exit_counts[how] || how == SERVICE_EXIT_ZERO || how == SIGABRT ||
-	       how == SIGKILL || how == SIGSEGV || how == SIGTERM || how == SERVICE_EXIT_NONZERO ||
-	       how == SERVICE_EXIT_OOM_KILLED;
-}
-
-static void render_exits(struct page *p, const struct snapshot *snapshot)
-{
-	if (!snapshot->service_count)
-		return;
-	family_begin(p, &exits);
-	for (size_t i = 0; i < snapshot->service_count; i++) {
-		const struct service *service = snapshot->services[i];
-
-		for (enum service_exit how = 0; how < SERVICE_EXIT_COUNT; how++) {
-			if (!exit_is_shown(service, how))
-				continue;
-			p->labels.len = 0;
-			service_labels(p, service);
-			exit_labels(p, how);
-			number_sample(p, exits.name, service->exit_counts[how]);
-		}
-	}
-}
-
-static void render_service_info(struct page *p, const struct snapshot *snapshot)
-{
-	if (!snapshot->service_count)
-		return;
-	family_begin(p, &service_info);
-	for (size_t i = 0; i < snapshot->service_count; i++) {
-		const struct service *service = snapshot->services[i];
-
-		p->labels.len = 0;
-		service_labels(p, service);
-		label(p, "service_instance_id", service->instance_id);
-		if (service->runtime != RUNTIME_OTHER)
-			label(p, "process_runtime_name", runtime_name(service->runtime));
-		label(p, "container_id", service->container_id);
-		sample_begin(p, service_info.name, "");
-		text_add(p->out, "1\n", 2);
-	}
-}
-
 static void render_target_info(struct page *p, const struct snapshot *snapshot)
 {
-	family_begin(p, &target_info);
+	page_family(p, &target_info);
 	p->labels.len = 0;
-	label(p, "service_name", "bittern");
-	label(p, "service_version", snapshot->version);
-	label(p, "host_name", snapshot->host_name);
-	label(p, "host_id", snapshot->host_id);
-	label(p, "os_type", "linux");
-	label(p, "telemetry_sdk_name", "bittern");
-	label(p, "telemetry_sdk_version", snapshot->version);
-	sample_begin(p, target_info.name, "");
+	page_label(p, "service_name", "bittern");
+	page_label(p, "service_version", snapshot->version);
+	page_label(p, "host_name", snapshot->host_name);
+	page_label(p, "host_id", snapshot->host_id);
+	page_label(p, "os_type", "linux");
+	page_label(p, "telemetry_sdk_name", "bittern");
+	page_label(p, "telemetry_sdk_version", snapshot->version);
+	page_sample(p, target_info.name, "");
 	text_add(p->out, "1\n", 2);
 }
 
@@ -492,12 +278,12 @@ static void render_self(struct page *p, const struct snapshot *snapshot)
 		const struct self_metric *m = &snapshot->self[i];
 
 		if (strcmp(name, m->name) != 0)
-			family_begin(p, &(struct family){m->name, self_types[m->kind], m->help});
+			page_family(p, &(struct family){m->name, self_types[m->kind], m->help});
 		name = m->name;
 		p->labels.len = 0;
 		if (m->label)
-			label(p, m->label, m->label_value);
-		sample_begin(p, m->name, "");
+			page_label(p, m->label, m->label_value);
+		page_sample(p, m->name, "");
 		text_double(p->out, m->value);
 		text_add(p->out, "\n", 1);
 	}
@@ -510,11 +296,7 @@ int prometheus_render(struct text *out, const struct snapshot *snapshot)
 
 	for (size_t i = 0; i < sizeof(series_families) / sizeof(series_families[0]); i++)
 		render_series(&page, snapshot, &series_families[i]);
-	render_unread(&page, snapshot);
-	render_undecoded(&page, snapshot);
-	render_processes(&page, snapshot);
-	render_exits(&page, snapshot);
-	render_service_info(&page, snapshot);
+	prometheus_services(&page, snapshot);
 	render_target_info(&page, snapshot);
 	render_self(&page, snapshot);
 	err = out->error ? out->error : page.labels.error;

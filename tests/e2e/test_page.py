@@ -17,6 +17,10 @@ LABELS = [Request("GET", target) for target in (
     "http://localhost/absolute?q=1", "*")] + [Request("BREW", "/ok"), Request("OPTIONS", "*")]
 
 
+# A gauge of OpenTelemetry's may be called a count, which promtool wants for histograms only.
+GIVEN = ("process_thread_count ", "process_unix_file_descriptor_count ")
+
+
 @pytest.fixture
 def page(service, agent):
     """A page after a load of all kinds from two services, and from clients that go wrong."""
@@ -28,16 +32,18 @@ def page(service, agent):
 
 
 def promtool(text):
+    """What it complains of, but for names that are OpenTelemetry's."""
     checked = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True,
                              text=True)
-    return checked.returncode, checked.stdout + checked.stderr
+    lines = (checked.stdout + checked.stderr).splitlines()
+    return [line for line in lines if not line.startswith(GIVEN)]
 
 
 @pytest.mark.skipif(not PROMTOOL, reason="no promtool: tests/setup.sh could not get it")
 def test_promtool_is_silent(page, agent):
-    assert promtool(page) == (0, "")
-    assert promtool(agent().get("/metrics")) == (0, ""), "an agent that has seen nothing"
-    assert promtool("no_help 1\n")[0] != 0, "promtool complains when there is cause"
+    assert promtool(page) == []
+    assert promtool(agent().get("/metrics")) == [], "an agent that has seen nothing"
+    assert promtool("no_help 1\n") != [], "promtool complains when there is cause"
 
 
 def test_the_python_parser_reads_the_page(page):
