@@ -163,6 +163,12 @@ static __always_inline bool connect_seen(struct sock *sk, int old_state, int new
 
 /* --- ends --- */
 
+/* A connection that gets to CLOSE has already given back skc_num. */
+static __always_inline u16 local_port(struct sock *sk)
+{
+	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+}
+
 /* Closes and resets. In CLOSE_WAIT the peer has sent its FIN, in any other new state of interest
  * this side closed or the connection broke; sk_err and sk_shutdown tell which. A connection of
  * which nothing is known but that it dies unread is told too. */
@@ -205,7 +211,7 @@ static __always_inline int state_seen(struct sock *sk, int old_state, int new_st
 		record->sent_end += forward(c->write_seq, tcp->write_seq);
 	record->arrival_ns = arrival_ns;
 	record->listener_pid = c->pid;
-	record->local_port = sk->__sk_common.skc_num;
+	record->local_port = local_port(sk);
 	record->error = sk->sk_err;
 	record->old_state = old_state;
 	record->new_state = new_state;

@@ -171,8 +171,7 @@ void expect_state(struct bed *bed, struct pair *pair, const struct expected_stat
 	assert_int_equal(state->exiting, expected->exiting);
 	assert_int_equal(state->head.pid, expected->pid);
 	assert_int_equal(state->listener_pid, pair->listener_unknown ? 0 : getpid());
-	if (expected->new_state != TCP_CLOSE || state->local_port) /* after close it may read 0 */
-		assert_int_equal(state->local_port, pair->port);
+	assert_int_equal(state->local_port, pair->port);
 	if (expected->unread)
 		assert_in_range(state->arrival_ns, bed->since_ns, state->head.time_ns);
 	else

@@ -133,6 +133,10 @@ struct tcp_sock {
 	u64 bytes_received, bytes_acked;
 };
 
+struct inet_sock {
+	u16 inet_sport; /* local port, network order */
+};
+
 struct unix_address;
 
 struct unix_sock {
