@@ -32,3 +32,10 @@ module.exports = (req, res) => {
     }) + '\n');
   });
 };
+
+// A line for a request that has begun; how it will end is not known.
+module.exports.begun = (method, path) => {
+  fs.writeSync(fd, JSON.stringify({
+    method, path, begin_ns: Number(process.hrtime.bigint()), pid: process.pid,
+  }) + '\n');
+};

@@ -28,6 +28,12 @@ def record(method, path, status, begin_ns, **more_ns):
     os.write(_fd, json.dumps(line).encode() + b"\n")
 
 
+def begun(method, path, **more):
+    """A line for a request that has begun; how it will end is not known."""
+    line = {"method": method, "path": path, "begin_ns": now_ns(), "pid": os.getpid(), **more}
+    os.write(_fd, json.dumps(line).encode() + b"\n")
+
+
 class Asgi:
     """ASGI middleware. Servers buffer: what was sent may still be theirs."""
 
