@@ -126,6 +126,17 @@ void cells_count(char out[static CELLS_NUMBER_MAX], uint64_t count)
 	put_number(out, (double)count, formats);
 }
 
+void cells_bytes(char out[static CELLS_NUMBER_MAX], uint64_t bytes)
+{
+	static const struct number_format formats[] = {{999.5 * 0x1p10, 0x1p-10, 0, "K"},
+						       {9.95 * 0x1p20, 0x1p-20, 1, "M"},
+						       {999.5 * 0x1p20, 0x1p-20, 0, "M"},
+						       {99.95 * 0x1p30, 0x1p-30, 1, "G"},
+						       {INFINITY, 0x1p-30, 0, "G"}};
+
+	put_number(out, (double)bytes, formats);
+}
+
 void cells_share(char out[static CELLS_NUMBER_MAX], uint64_t part, uint64_t whole)
 {
 	static const struct number_format formats[] = {{9.95, 1, 1, "%"}, {INFINITY, 1, 0, "%"}};

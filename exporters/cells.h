@@ -25,6 +25,8 @@ void cells_duration(char out[static CELLS_NUMBER_MAX], double seconds);
 void cells_rate(char out[static CELLS_NUMBER_MAX], double per_second);
 /* "9999", "10k", "1.2M" */
 void cells_count(char out[static CELLS_NUMBER_MAX], uint64_t count);
+/* "0K", "640K", "8.5M", "120M", "1.2G", powers of 1024 */
+void cells_bytes(char out[static CELLS_NUMBER_MAX], uint64_t bytes);
 /* part of whole: "0%", "<0.1%", "2.5%", "33%", ">99%"; "100%" is all of it. "-" when whole is 0. */
 void cells_share(char out[static CELLS_NUMBER_MAX], uint64_t part, uint64_t whole);
 

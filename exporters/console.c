@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ enum column_id {
 	OLDEST,
 	TIMEOUTS,
 	QUEUE,
+	CPU,
+	MEMORY,
 	COLUMN_COUNT
 };
 
@@ -38,7 +41,9 @@ enum column_id {
 static const struct column {
 	const char *title;
 	int width;
-	int plain_width; /* not on a terminal: longer values push the line to the right */
+	/* Not on a terminal: longer values push the line to the right. 0: not shown, as its lines
+	 * are routes'. */
+	int plain_width;
 	enum cells_align align;
 } columns[COLUMN_COUNT] = {
 	[SERVICE] = {"SERVICE", 0, 20, CELLS_LEFT}, [METHOD] = {"METHOD", 7, 7, CELLS_LEFT},
@@ -47,12 +52,19 @@ static const struct column {
 	[P95] = {"P95", 6, 8, CELLS_RIGHT},         [P99] = {"P99", 6, 8, CELLS_RIGHT},
 	[OPEN] = {"OPEN", 4, 6, CELLS_RIGHT},       [OLDEST] = {"OLDEST", 6, 8, CELLS_RIGHT},
 	[TIMEOUTS] = {"T/O", 4, 6, CELLS_RIGHT},    [QUEUE] = {"QUEUE", 6, 8, CELLS_RIGHT},
+	[CPU] = {"CPU%", 4, 0, CELLS_RIGHT},        [MEMORY] = {"MEM", 5, 0, CELLS_RIGHT},
 };
 
-/* Left out first to last, until names have NAMES_MIN columns: whether something is stuck stays. */
-static const enum column_id droppable[] = {P50,      P99,  QUEUE,  METHOD, P95,
-					   TIMEOUTS, OPEN, ERRORS, OLDEST};
+/* Left out first to last, until names have so many columns: whether something is stuck stays. */
 #define NAMES_MIN 22
+#define NAMES_GOOD 33
+static const struct {
+	enum column_id id;
+	int names_min;
+} droppable[] = {{MEMORY, NAMES_GOOD}, {CPU, NAMES_GOOD},     {P50, NAMES_MIN},
+		 {P99, NAMES_MIN},     {QUEUE, NAMES_MIN},    {METHOD, NAMES_MIN},
+		 {P95, NAMES_MIN},     {TIMEOUTS, NAMES_MIN}, {OPEN, NAMES_MIN},
+		 {ERRORS, NAMES_MIN},  {OLDEST, NAMES_MIN}};
 #define SERVICE_MAX 24
 
 /* From this age on the oldest request is worth a place in the first line. */
@@ -88,7 +100,7 @@ struct fields {
 	char rate[CELLS_NUMBER_MAX], errors[CELLS_NUMBER_MAX];
 	char p50[CELLS_NUMBER_MAX], p95[CELLS_NUMBER_MAX], p99[CELLS_NUMBER_MAX];
 	char open[CELLS_NUMBER_MAX], oldest[CELLS_NUMBER_MAX], timeouts[CELLS_NUMBER_MAX];
-	char queue[CELLS_NUMBER_MAX];
+	char queue[CELLS_NUMBER_MAX], cpu[CELLS_NUMBER_MAX], memory[CELLS_NUMBER_MAX];
 };
 
 static void fill_fields(struct fields *f, const struct table_line *line)
@@ -97,7 +109,11 @@ static void fill_fields(struct fields *f, const struct table_line *line)
 
 	*f = (struct fields){.text = {line->service, line->method, line->route, f->rate, f->errors,
 				      f->p50, f->p95, f->p99, f->open, f->oldest, f->timeouts,
-				      f->queue}};
+				      f->queue, f->cpu, f->memory}};
+	if (!isnan(line->cpu_share))
+		cells_rate(f->cpu, 100 * line->cpu_share);
+	if (line->resident_bytes)
+		cells_bytes(f->memory, line->resident_bytes);
 	if (line->kind == TABLE_SUBTOTAL)
 		f->text[ROUTE] = "(all)";
 	if (line->kind == TABLE_UNUSED) {
@@ -132,6 +148,8 @@ static void add_plain(struct console *c, const char *time, const char *const tex
 	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		int width = columns[i].plain_width, needed = cells_width(text[i]);
 
+		if (!width)
+			continue;
 		text_fill(c->frame, ' ', 1);
 		cells_add(c->frame, text[i], width > needed ? width : needed, columns[i].align);
 	}
@@ -211,9 +229,11 @@ static void make_layout(struct layout *l, const struct console *c)
 		if (columns[i].width)
 			left -= columns[i].width + 1;
 	}
-	for (size_t i = 0; i < sizeof(droppable) / sizeof(droppable[0]) && left < NAMES_MIN; i++) {
-		left += l->widths[droppable[i]] + 1;
-		l->widths[droppable[i]] = 0;
+	for (size_t i = 0; i < sizeof(droppable) / sizeof(droppable[0]); i++) {
+		if (left >= droppable[i].names_min)
+			continue;
+		left += l->widths[droppable[i].id] + 1;
+		l->widths[droppable[i].id] = 0;
 	}
 	share_names(l, c->table, left > 2 ? left : 2);
 }
@@ -320,8 +340,8 @@ static void draw_line(struct console *c, const struct layout *l, int row, size_t
 	struct fields fields;
 
 	fill_fields(&fields, &line);
-	if (line.kind == TABLE_ROUTE && !line.alone)
-		fields.text[QUEUE] = ""; /* the service's: its subtotal has it */
+	if (line.kind == TABLE_ROUTE && !line.alone) /* the service's: its subtotal has them */
+		fields.text[QUEUE] = fields.text[CPU] = fields.text[MEMORY] = "";
 	if (line.kind == TABLE_SUBTOTAL)
 		style = STYLE_BOLD;
 	else if (!line.numbers.count && !line.numbers.open_count)

@@ -7,13 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* CPU time is read once a second at most: over less than that its growth would say nothing. */
+#define CPU_INTERVAL_NS 1000000000ull
+
+/* What a service used by some update. */
+struct used {
+	uint32_t service_id;
+	uint64_t cpu_ns, time_ns;
+	double cpu_share; /* NaN: not known */
+};
+
 /* A service: rows first to first + count - 1, of both rows.items and sorted. */
 struct group {
 	uint32_t service_id;
 	char service[sizeof(((struct service *)0)->name)];
 	size_t first, count;
 	struct row_numbers numbers;
-	double queue_p99_s;
+	double queue_p99_s, cpu_share;
+	uint64_t resident_bytes;
 };
 
 /* A line of the picture: a group's subtotal, its place for "no requests", or a row. */
@@ -30,6 +41,7 @@ struct generation {
 	const struct row **sorted; /* the same within each group, in the order shown */
 	struct group *groups;
 	size_t group_count;
+	struct used *used; /* of each service, by service_id */
 	struct place *places;
 	size_t place_count;
 	double per_second;
@@ -79,6 +91,7 @@ static void begin_group(struct group *group, uint32_t service_id, const char *se
 	snprintf(group->service, sizeof(group->service), "%s", service);
 	group->numbers.oldest_s = NAN;
 	group->queue_p99_s = NAN;
+	group->cpu_share = NAN;
 }
 
 /* Gives the first row behind the group's. */
@@ -143,11 +156,59 @@ static void add_unused_services(struct generation *g, const struct snapshot *sna
 	}
 }
 
+/* Services come by id, now as in the past. */
+static void set_used(struct generation *g, const struct snapshot *snapshot,
+		     const struct generation *past)
+{
+	size_t j = 0;
+
+	for (size_t i = 0; i < snapshot->service_count; i++) {
+		const struct service *service = snapshot->services[i];
+		const uint64_t *counters = service->usage.counters;
+		struct used *used = &g->used[i], *before = NULL;
+		uint64_t cpu_ns = counters[USAGE_CPU_USER_NS] + counters[USAGE_CPU_SYSTEM_NS];
+
+		while (j < past->service_count && past->used[j].service_id < service->id)
+			j++;
+		if (j < past->service_count && past->used[j].service_id == service->id)
+			before = &past->used[j];
+		*used = (struct used){service->id, cpu_ns, snapshot->time_ns, NAN};
+		if (before && snapshot->time_ns - before->time_ns < CPU_INTERVAL_NS)
+			*used = *before;
+		else if (before && service->usage.has_counter[USAGE_CPU_USER_NS])
+			used->cpu_share = (double)(cpu_ns - before->cpu_ns) /
+					  (double)(snapshot->time_ns - before->time_ns);
+	}
+}
+
+static int compare_used(const void *id, const void *used)
+{
+	return compare_ids(*(const uint32_t *)id, ((const struct used *)used)->service_id);
+}
+
+static void add_usage(struct generation *g, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < g->group_count; i++) {
+		struct group *group = &g->groups[i];
+		const struct used *used =
+			bsearch(&group->service_id, g->used, snapshot->service_count,
+				sizeof(*g->used), compare_used);
+		const struct service *service = used ? snapshot->services[used - g->used] : NULL;
+
+		if (!service || !service->process_count)
+			continue;
+		group->cpu_share = used->cpu_share;
+		if (service->usage.has_gauge[USAGE_RESIDENT_BYTES])
+			group->resident_bytes = service->usage.gauges[USAGE_RESIDENT_BYTES];
+	}
+}
+
 static void free_generation(struct generation *g)
 {
 	rows_free(&g->rows);
 	free(g->sorted);
 	free(g->groups);
+	free(g->used);
 	free(g->places);
 	*g = (struct generation){};
 }
@@ -158,8 +219,9 @@ static int allocate_generation(struct generation *g, size_t service_count)
 
 	g->sorted = calloc(row_count + 1, sizeof(const struct row *));
 	g->groups = calloc(group_count + 1, sizeof(*g->groups));
+	g->used = calloc(service_count + 1, sizeof(*g->used));
 	g->places = calloc(row_count + group_count + 1, sizeof(*g->places));
-	return g->sorted && g->groups && g->places ? 0 : -ENOMEM;
+	return g->sorted && g->groups && g->used && g->places ? 0 : -ENOMEM;
 }
 
 static int make_generation(struct generation *g, const struct snapshot *snapshot,
@@ -175,6 +237,8 @@ static int make_generation(struct generation *g, const struct snapshot *snapshot
 	for (size_t i = 0; i < g->rows.count;)
 		i = make_group(g, i, &past_row, past_end, elapsed_s);
 	add_unused_services(g, snapshot);
+	set_used(g, snapshot, past);
+	add_usage(g, snapshot);
 	g->service_count = snapshot->service_count;
 	return 0;
 }
@@ -311,7 +375,9 @@ struct table_line table_line(const struct table *t, size_t i)
 				  .method = "",
 				  .route = "",
 				  .numbers = place->group->numbers,
-				  .queue_p99_s = place->group->queue_p99_s};
+				  .queue_p99_s = place->group->queue_p99_s,
+				  .cpu_share = place->group->cpu_share,
+				  .resident_bytes = place->group->resident_bytes};
 
 	if (place->row) {
 		line.method = place->row->method;

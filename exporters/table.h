@@ -38,6 +38,9 @@ struct table_line {
 	const char *service, *method, *route; /* "" where there is none */
 	struct row_numbers numbers;
 	double queue_p99_s; /* of the interval, of the whole service; NaN: no request */
+	/* Of the whole service. */
+	double cpu_share; /* of one CPU, over the last second or interval; NaN: not known */
+	uint64_t resident_bytes; /* 0: not known */
 	bool alone; /* TABLE_ROUTE: the only one of its service, which has no subtotal */
 };
 

@@ -136,6 +136,10 @@ static void columns_leave_a_narrow_terminal_in_order_of_their_weight(void **stat
 	add_routes(w, 3);
 	open_screen(w, 100, 24);
 	update(w);
+	assert_titles(w, 111,
+		      "SERVICE METHOD ROUTE REQ/S ERR% P50 P95 P99 OPEN OLDEST T/O QUEUE CPU% MEM");
+	assert_titles(w, 110,
+		      "SERVICE METHOD ROUTE REQ/S ERR% P50 P95 P99 OPEN OLDEST T/O QUEUE CPU%");
 	assert_titles(w, 100, "SERVICE METHOD ROUTE REQ/S ERR% P50 P95 P99 OPEN OLDEST T/O QUEUE");
 	assert_titles(w, 80, "SERVICE METHOD ROUTE REQ/S ERR% P95 OPEN OLDEST T/O QUEUE");
 	assert_titles(w, 68, "SERVICE METHOD ROUTE REQ/S ERR% P95 OPEN OLDEST T/O");
