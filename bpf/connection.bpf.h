@@ -158,10 +158,14 @@ static __always_inline void positions_update(struct connection *c, struct sock *
 		if (delta > len && fin_received(sk))
 			delta--; /* read with the last bytes, and counted by TCP as one */
 		c->received_end += delta;
+		if (c->received_end < len)
+			c->received_end = len; /* it began while this call was under way */
 	} else {
 		delta = forward(c->write_seq, tcp->write_seq);
 		c->write_seq += delta;
 		c->sent_end += delta;
+		if (c->sent_end < len)
+			c->sent_end = len;
 	}
 }
 
