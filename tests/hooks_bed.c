@@ -81,19 +81,32 @@ static uint64_t record_cookie(const struct record *record)
 	}
 }
 
-static struct seen *find(struct bed *bed, uint64_t cookie, enum record_kind kind)
+/* What a record has to be: of a kind from first to last, of a socket or else of a process. */
+struct wanted {
+	enum record_kind first, last;
+	uint64_t cookie; /* 0: of whatever socket */
+	pid_t pid; /* 0: of whatever process */
+};
+
+static bool is_wanted(const struct record *record, const struct wanted *wanted)
+{
+	return record->kind >= wanted->first && record->kind <= wanted->last &&
+	       (!wanted->cookie || record_cookie(record) == wanted->cookie) &&
+	       (!wanted->pid || record->head->pid == (uint32_t)wanted->pid);
+}
+
+static struct seen *find(struct bed *bed, const struct wanted *wanted)
 {
 	struct seen *seen;
 
 	for (seen = bed->first; seen; seen = seen->next) {
-		if (!seen->expected && seen->record.kind == kind &&
-		    record_cookie(&seen->record) == cookie)
+		if (!seen->expected && is_wanted(&seen->record, wanted))
 			break;
 	}
 	return seen;
 }
 
-static const struct record *next_record(struct bed *bed, uint64_t cookie, enum record_kind kind)
+static const struct record *next_wanted(struct bed *bed, const struct wanted *wanted)
 {
 	struct seen *seen = NULL;
 	int i;
@@ -102,13 +115,28 @@ static const struct record *next_record(struct bed *bed, uint64_t cookie, enum r
 		if (i)
 			wait_ms(1);
 		collect(bed);
-		seen = find(bed, cookie, kind);
+		seen = find(bed, wanted);
 	}
 	if (!seen)
-		fail_msg("no record of kind %d came", kind);
+		fail_msg("no record of kind %d of process %d came", wanted->first, wanted->pid);
 	seen->expected = true;
 	assert_in_range(seen->record.head->time_ns, bed->since_ns, now_ns());
 	return &seen->record;
+}
+
+static void expect_no_wanted(struct bed *bed, const struct wanted *wanted)
+{
+	const struct seen *seen;
+
+	collect(bed);
+	seen = find(bed, wanted);
+	if (seen)
+		fail_msg("a record of kind %d that was not expected", seen->record.kind);
+}
+
+static const struct record *next_record(struct bed *bed, uint64_t cookie, enum record_kind kind)
+{
+	return next_wanted(bed, &(struct wanted){.first = kind, .last = kind, .cookie = cookie});
 }
 
 static void expect_arrival(struct bed *bed, const struct expected_io *expected,
@@ -192,37 +220,10 @@ void expect_undecoded(struct bed *bed, struct pair *pair, const char *first)
 	assert_int_equal(undecoded->head.pid, getpid());
 }
 
-/* Of process pid, of the kinds from first to last. */
-static struct seen *find_of(struct bed *bed, pid_t pid, enum record_kind first,
-			    enum record_kind last)
-{
-	struct seen *seen;
-
-	for (seen = bed->first; seen; seen = seen->next) {
-		if (!seen->expected && seen->record.kind >= first && seen->record.kind <= last &&
-		    seen->record.head->pid == (uint32_t)pid)
-			break;
-	}
-	return seen;
-}
-
 static const struct record *next_of(struct bed *bed, pid_t pid, enum record_kind first,
 				    enum record_kind last)
 {
-	struct seen *seen = NULL;
-	int i;
-
-	for (i = 0; i < WAIT_STEPS && !seen; i++) {
-		if (i)
-			wait_ms(1);
-		collect(bed);
-		seen = find_of(bed, pid, first, last);
-	}
-	if (!seen)
-		fail_msg("no record of kind %d of process %d came", first, pid);
-	seen->expected = true;
-	assert_in_range(seen->record.head->time_ns, bed->since_ns, now_ns());
-	return &seen->record;
+	return next_wanted(bed, &(struct wanted){.first = first, .last = last, .pid = pid});
 }
 
 const struct record_connect_failed *expect_connect_failed(struct bed *bed, pid_t pid)
@@ -232,8 +233,9 @@ const struct record_connect_failed *expect_connect_failed(struct bed *bed, pid_t
 
 void expect_no_connect_failed(struct bed *bed, pid_t pid)
 {
-	collect(bed);
-	assert_null(find_of(bed, pid, RECORD_CONNECT_FAILED, RECORD_CONNECT_FAILED));
+	expect_no_wanted(bed, &(struct wanted){.first = RECORD_CONNECT_FAILED,
+					       .last = RECORD_CONNECT_FAILED,
+					       .pid = pid});
 }
 
 const struct record_process *expect_process(struct bed *bed, pid_t pid, enum record_kind kind)
@@ -251,26 +253,21 @@ const struct record_process *expect_reaped(struct bed *bed, pid_t pid)
 
 void expect_not_reaped(struct bed *bed, pid_t pid)
 {
-	collect(bed);
-	assert_null(find_of(bed, pid, RECORD_REAPED, RECORD_REAPED));
+	expect_no_wanted(
+		bed, &(struct wanted){.first = RECORD_REAPED, .last = RECORD_REAPED, .pid = pid});
 }
 
 void expect_no_process(struct bed *bed, pid_t pid)
 {
-	collect(bed);
-	assert_null(find_of(bed, pid, RECORD_EXEC, RECORD_EXIT));
+	expect_no_wanted(bed,
+			 &(struct wanted){.first = RECORD_EXEC, .last = RECORD_EXIT, .pid = pid});
 }
 
 void expect_none_of(struct bed *bed, uint64_t cookie)
 {
-	static const enum record_kind kinds[] = {RECORD_IO, RECORD_STATE, RECORD_UNDECODED};
-	size_t i;
-
-	collect(bed);
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (find(bed, cookie, kinds[i]))
-			fail_msg("a record of kind %d that was not expected", kinds[i]);
-	}
+	expect_no_wanted(
+		bed,
+		&(struct wanted){.first = RECORD_IO, .last = RECORD_UNDECODED, .cookie = cookie});
 }
 
 void expect_none(struct bed *bed, const struct pair *pair)

@@ -1,73 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "../agent/limits.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MS 1000000ull
-#define SECOND (1000 * MS)
-
-static int set_up(void **state)
-{
-	struct limits *limits = NULL;
-
-	assert_int_equal(limits_open(&limits), 0);
-	*state = limits;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	limits_close(*state);
-	return 0;
-}
-
-static void add_timeout(struct limits *l, const char *text)
-{
-	if (limits_add_timeout(l, text))
-		fail_msg("--timeout \"%s\" was refused", text);
-}
-
-static void add_slo(struct limits *l, const char *text)
-{
-	if (limits_add_slo(l, text))
-		fail_msg("--slo \"%s\" was refused", text);
-}
-
-static void add_ignored(struct limits *l, const char *text)
-{
-	if (limits_add_ignored(l, text))
-		fail_msg("--slo-ignore \"%s\" was refused", text);
-}
-
-/* The labels of a route's objectives, separated by spaces, in the order given; "" when ignored. */
-static void assert_slos(struct limits *l, const char *service, const char *route,
-			const char *expected)
-{
-	const struct slo *slos[LIMITS_SLOS_MAX];
-	size_t count = limits_slos(l, service, route, slos);
-	char have[LIMITS_SLOS_MAX * 33] = "";
-
-	for (size_t i = 0; i < count; i++)
-		snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s%s", i ? " " : "",
-			 slos[i]->text);
-	assert_string_equal(have, expected);
-}
-
-static const struct slo *the_slo(struct limits *l, const char *service, const char *route)
-{
-	const struct slo *slos[LIMITS_SLOS_MAX];
-
-	assert_int_equal(limits_slos(l, service, route, slos), 1);
-	return slos[0];
-}
+#include "limits_bed.h"
 
 static void labels_are_canonical(void **state)
 {
@@ -311,8 +245,6 @@ static void a_more_specific_objective_takes_an_ignored_route_back(void **state)
 	add_slo(l, "shop:8001:/health=90@1s");
 	assert_slos(l, "shop:8001", "/health", "90@1s");
 }
-
-#define LIMITS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "../agent/routes.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MAX_COUNT 200
+#include "routes_bed.h"
 
 static int set_up(void **state)
 {
@@ -25,33 +16,6 @@ static int tear_down(void **state)
 {
 	route_patterns_close(*state);
 	return 0;
-}
-
-static struct routes *open_routes(const struct route_patterns *patterns, const char *service,
-				  size_t max_count)
-{
-	struct routes *r = NULL;
-
-	assert_int_equal(routes_open(&r, patterns, service, max_count), 0);
-	assert_non_null(r);
-	return r;
-}
-
-static void assert_folds(const struct routes *r, const char *path, const char *expected)
-{
-	char template[ROUTES_TEMPLATE_MAX];
-	size_t len = routes_fold(r, path, strlen(path), template);
-
-	assert_string_equal(template, expected);
-	assert_int_equal(len, strlen(expected));
-}
-
-static const struct route *place(struct routes *r, const char *path, unsigned int status)
-{
-	char template[ROUTES_TEMPLATE_MAX];
-	size_t len = routes_fold(r, path, strlen(path), template);
-
-	return routes_place(r, template, len, status);
 }
 
 static void a_pattern_that_is_none_is_refused(void **state)

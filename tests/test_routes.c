@@ -1,29 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "../agent/routes.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MAX_COUNT 200
-
-static struct routes *open_routes(size_t max_count)
-{
-	struct routes *r = NULL;
-
-	assert_int_equal(routes_open(&r, NULL, "shop", max_count), 0);
-	assert_non_null(r);
-	return r;
-}
+#include "routes_bed.h"
 
 static int set_up(void **state)
 {
-	*state = open_routes(MAX_COUNT);
+	*state = open_routes(NULL, "shop", MAX_COUNT);
 	return 0;
 }
 
@@ -31,23 +13,6 @@ static int tear_down(void **state)
 {
 	routes_close(*state);
 	return 0;
-}
-
-static void assert_folds(const struct routes *r, const char *path, const char *expected)
-{
-	char template[ROUTES_TEMPLATE_MAX];
-	size_t len = routes_fold(r, path, strlen(path), template);
-
-	assert_string_equal(template, expected);
-	assert_int_equal(len, strlen(expected));
-}
-
-static const struct route *place(struct routes *r, const char *path, unsigned int status)
-{
-	char template[ROUTES_TEMPLATE_MAX];
-	size_t len = routes_fold(r, path, strlen(path), template);
-
-	return routes_place(r, template, len, status);
 }
 
 static const struct route *find(const struct routes *r, const char *path)
@@ -336,7 +301,7 @@ static void folding_leaves_every_other_route_where_it_was(void **state)
 	char path[32];
 
 	for (int round = 0; round < 400; round++) {
-		struct routes *r = open_routes(MAX_COUNT); /* another seed */
+		struct routes *r = open_routes(NULL, "shop", MAX_COUNT); /* another seed */
 
 		for (int i = 0; i < OTHERS; i++) {
 			snprintf(path, sizeof(path), "/other/%c%cx", 'a' + i / 26, 'a' + i % 26);
@@ -406,7 +371,7 @@ static void a_segment_folds_although_its_routes_filled_the_table_before(void **s
 
 static void past_the_bound_everything_new_is_other_and_counted(void **state)
 {
-	struct routes *r = open_routes(3);
+	struct routes *r = open_routes(NULL, "shop", 3);
 
 	(void)state;
 	assert_string_equal(place(r, "/a", 200)->template, "/a");
@@ -426,7 +391,7 @@ static void past_the_bound_everything_new_is_other_and_counted(void **state)
 
 static void a_bound_of_zero_gives_no_places(void **state)
 {
-	struct routes *r = open_routes(0);
+	struct routes *r = open_routes(NULL, "shop", 0);
 
 	(void)state;
 	assert_string_equal(place(r, "/a", 200)->template, "{other}");
@@ -458,7 +423,7 @@ static void ids_and_nodes_are_bounded_whatever_comes(void **state)
 /* Values of one byte are short, "{id}" in their place is not. */
 static void a_template_made_too_long_by_learning_is_other(void **state)
 {
-	struct routes *r = open_routes(10000);
+	struct routes *r = open_routes(NULL, "shop", 10000);
 	char path[ROUTES_TEMPLATE_MAX] = "/";
 	size_t len = 1;
 
