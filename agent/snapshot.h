@@ -49,6 +49,9 @@ enum outcome {
 	OUTCOME_COUNT
 };
 
+/* The values of the attribute "outcome". */
+extern const char *const outcome_names[OUTCOME_COUNT];
+
 /* The value of a series that is no histogram; which member is told by its instrument. */
 union snapshot_counts {
 	uint64_t outcomes[OUTCOME_COUNT]; /* INSTRUMENT_SERVER_REQUESTS, _CLIENT_REQUESTS */

@@ -4,14 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const outcomes[OUTCOME_COUNT] = {
-	[OUTCOME_OK] = "ok",
-	[OUTCOME_ERROR] = "error",
-	[OUTCOME_TIMEOUT] = "timeout",
-	[OUTCOME_ABORTED] = "aborted",
-	[OUTCOME_NO_RESPONSE] = "no_response",
-};
-
 static void series_attributes(struct otlp_encoder *e, struct otlp_point *p,
 			      const struct snapshot_series *s)
 {
@@ -126,7 +118,7 @@ static void put_outcomes(struct otlp_encoder *e, const struct snapshot_series *s
 		if (!p)
 			return;
 		series_attributes(e, p, s);
-		otlp_string(e->builder.arena, &p->attributes, "outcome", outcomes[i]);
+		otlp_string(e->builder.arena, &p->attributes, "outcome", outcome_names[i]);
 		points_add_integer(e, p, value);
 	}
 }

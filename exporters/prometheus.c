@@ -11,13 +11,6 @@ static const struct family target_info = {
 	"This instance of bittern; the services are in bittern_service_info."};
 
 static const char *const self_types[] = {[SELF_COUNTER] = "counter", [SELF_GAUGE] = "gauge"};
-static const char *const outcomes[OUTCOME_COUNT] = {
-	[OUTCOME_OK] = "ok",
-	[OUTCOME_ERROR] = "error",
-	[OUTCOME_TIMEOUT] = "timeout",
-	[OUTCOME_ABORTED] = "aborted",
-	[OUTCOME_NO_RESPONSE] = "no_response",
-};
 
 static void series_labels(struct page *p, const struct snapshot_series *s)
 {
@@ -105,7 +98,7 @@ static void put_outcomes(struct page *p, const char *name, const struct snapshot
 
 	for (size_t i = 0; i < OUTCOME_COUNT; i++) {
 		p->labels.len = len;
-		page_label(p, "outcome", outcomes[i]);
+		page_label(p, "outcome", outcome_names[i]);
 		page_number(p, name, s->counts->outcomes[i]);
 	}
 }
