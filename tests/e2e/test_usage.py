@@ -132,7 +132,7 @@ def assert_between(found, low, high, ticks=0, ended=0):
     assert found.utime + found.stime <= high.utime + high.stime + 2 * tick_s + last_s, "CPU time"
     split_s = tick_s + ended * TICK_S + 1e-5
     low -= Used(split_s, split_s)
-    high += Used(split_s, split_s, 2 * ended, 2 * ended)  # preempted in these steps, perhaps
+    high += Used(split_s, split_s, ended, 2 * ended)  # preempted twice in these steps, perhaps
     for field in Used._fields:
         value, least, most = (getattr(u, field) for u in (found, low, high))
         assert least <= value <= most, f"{field}: {found} not in {low} .. {high}"
