@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prometheus_page - the parts of a page of text exposition: heads of families, label sets, samples.
+/* prometheus_page - families, label sets and samples, in the exposition that was asked for.
  *
- * labels is scratch: the label set of the sample at hand, without braces. Errors are the texts'. */
+ * A family is begun, then come its samples: page_sample(), its labels, its value. The functions
+ * that put a value write the whole sample by the type of the family, so that whoever calls them
+ * need not know the exposition. Errors are the texts': see prometheus_render(). */
 #ifndef BITTERN_PROMETHEUS_PAGE_H
 #define BITTERN_PROMETHEUS_PAGE_H
 
 #include "../agent/snapshot.h"
 #include "text.h"
+
+enum family_type { FAMILY_COUNTER, FAMILY_GAUGE, FAMILY_HISTOGRAM, FAMILY_INFO };
+
+/* The name is that of its samples in the classic text: of a counter it ends in _total, of an info
+ * in _info. A unit, too, is part of the name. */
+struct family {
+	const char *name;
+	enum family_type type;
+	const char *help;
+};
 
 /* What stands in a bucket's line between its labels and its value. */
 struct bucket_end {
@@ -16,24 +28,31 @@ struct bucket_end {
 
 struct page {
 	struct text *out;
-	struct text labels; /* the page's, to be freed */
+	const struct family *family; /* the one begun */
+	size_t stem_len; /* of its name without _total or _info */
+	struct text labels; /* of the sample at hand; the page's, to be freed */
 	const struct histogram_bounds *bounds; /* that ends are of */
 	struct bucket_end ends[HISTOGRAM_EXPLICIT_MAX];
 };
 
-struct family {
-	const char *name, *type, *help;
-};
-
-void page_family(struct page *p, const struct family *f);
+void page_family(struct page *p, const struct family *f); /* f is borrowed until the next one */
+/* A sample without labels so far. */
+void page_sample(struct page *p);
 /* Adds to the label set. An absent value (NULL or empty, 0) is an absent label. */
 void page_label(struct page *p, const char *name, const char *value);
 void page_label_number(struct page *p, const char *name, uint64_t value);
 void page_service_labels(struct page *p, const struct service *service);
-/* Everything of a sample's line before its value, with the labels. */
-void page_sample(struct page *p, const char *name, const char *suffix);
-/* A whole line. */
-void page_number(struct page *p, const char *name, uint64_t value);
+/* What the labels are, and back to that: for samples that have these and others. */
+size_t page_labels_mark(const struct page *p);
+void page_labels_return(struct page *p, size_t mark);
+
+/* The sample's value: of a counter, a gauge or an info (1). */
+void page_number(struct page *p, uint64_t value);
+void page_seconds(struct page *p, uint64_t value_ns);
+void page_double(struct page *p, double value);
+/* The same of a histogram. */
+void page_histogram(struct page *p, const struct histogram *h,
+		    const struct histogram_bounds *bounds);
 
 /* The families about services as such (prometheus_services.c). */
 void prometheus_services(struct page *p, const struct snapshot *snapshot);

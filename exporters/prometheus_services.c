@@ -5,14 +5,14 @@
 
 #include "prometheus_page.h"
 
-static const struct family unread = {"bittern_http_server_unread_requests", "gauge",
+static const struct family unread = {"bittern_http_server_unread_requests", FAMILY_GAUGE,
 				     "Requests that have arrived and wait to be read."};
 static const struct family undecoded = {
-	"bittern_service_undecoded_connections_total", "counter",
+	"bittern_service_undecoded_connections_total", FAMILY_COUNTER,
 	"Connections of the service whose requests could not be read, by reason."};
-static const struct family processes = {"bittern_service_processes", "gauge",
+static const struct family processes = {"bittern_service_processes", FAMILY_GAUGE,
 					"Living processes of the service."};
-static const struct family exits = {"bittern_service_process_exits_total", "counter",
+static const struct family exits = {"bittern_service_process_exits_total", FAMILY_COUNTER,
 				    "Processes of the service that ended, by how."};
 /* Names and attributes of the semantic conventions; those of one process are of a family of their
  * own, so that a sum over a family counts nothing twice. */
@@ -23,46 +23,49 @@ static const struct usage_family {
 	const char *values[2]; /* of first and of the next */
 	bool seconds;
 } usage_families[] = {
-	{{"process_cpu_time_seconds_total", "counter", "CPU time of the service's processes."},
-	 {"bittern_process_cpu_time_seconds_total", "counter", "CPU time of one process."},
+	{{"process_cpu_time_seconds_total", FAMILY_COUNTER, "CPU time of the service's processes."},
+	 {"bittern_process_cpu_time_seconds_total", FAMILY_COUNTER, "CPU time of one process."},
 	 "cpu_mode",
 	 USAGE_CPU_USER_NS,
 	 {"user", "system"},
 	 true},
-	{{"process_context_switches_total", "counter",
+	{{"process_context_switches_total", FAMILY_COUNTER,
 	  "Context switches of the service's processes."},
-	 {"bittern_process_context_switches_total", "counter", "Context switches of one process."},
+	 {"bittern_process_context_switches_total", FAMILY_COUNTER,
+	  "Context switches of one process."},
 	 "process_context_switch_type",
 	 USAGE_SWITCHES_VOLUNTARY,
 	 {"voluntary", "involuntary"},
 	 false},
-	{{"process_paging_faults_total", "counter", "Page faults of the service's processes."},
-	 {"bittern_process_paging_faults_total", "counter", "Page faults of one process."},
+	{{"process_paging_faults_total", FAMILY_COUNTER, "Page faults of the service's processes."},
+	 {"bittern_process_paging_faults_total", FAMILY_COUNTER, "Page faults of one process."},
 	 "system_paging_fault_type",
 	 USAGE_FAULTS_MINOR,
 	 {"minor", "major"},
 	 false},
-	{{"process_memory_usage_bytes", "gauge", "Resident memory of the service's processes."},
-	 {"bittern_process_memory_usage_bytes", "gauge", "Resident memory of one process."},
+	{{"process_memory_usage_bytes", FAMILY_GAUGE,
+	  "Resident memory of the service's processes."},
+	 {"bittern_process_memory_usage_bytes", FAMILY_GAUGE, "Resident memory of one process."},
 	 NULL,
 	 USAGE_RESIDENT_BYTES,
 	 {},
 	 false},
-	{{"process_memory_virtual_bytes", "gauge", "Virtual memory of the service's processes."},
-	 {"bittern_process_memory_virtual_bytes", "gauge", "Virtual memory of one process."},
+	{{"process_memory_virtual_bytes", FAMILY_GAUGE,
+	  "Virtual memory of the service's processes."},
+	 {"bittern_process_memory_virtual_bytes", FAMILY_GAUGE, "Virtual memory of one process."},
 	 NULL,
 	 USAGE_VIRTUAL_BYTES,
 	 {},
 	 false},
-	{{"process_thread_count", "gauge", "Threads of the service's processes."},
-	 {"bittern_process_thread_count", "gauge", "Threads of one process."},
+	{{"process_thread_count", FAMILY_GAUGE, "Threads of the service's processes."},
+	 {"bittern_process_thread_count", FAMILY_GAUGE, "Threads of one process."},
 	 NULL,
 	 USAGE_THREADS,
 	 {},
 	 false},
-	{{"process_unix_file_descriptor_count", "gauge",
+	{{"process_unix_file_descriptor_count", FAMILY_GAUGE,
 	  "Open file descriptors of the service's processes."},
-	 {"bittern_process_unix_file_descriptor_count", "gauge",
+	 {"bittern_process_unix_file_descriptor_count", FAMILY_GAUGE,
 	  "Open file descriptors of one process."},
 	 NULL,
 	 USAGE_DESCRIPTORS,
@@ -70,7 +73,7 @@ static const struct usage_family {
 	 false},
 };
 
-static const struct family service_info = {"bittern_service_info", "gauge",
+static const struct family service_info = {"bittern_service_info", FAMILY_INFO,
 					   "A service that is watched, and what it is."};
 static const char *const undecoded_reasons[UNDECODED_REASON_COUNT] = {
 	[UNDECODED_HTTP2] = "http2", [UNDECODED_TLS] = "tls", [UNDECODED_OTHER] = "other"};
@@ -87,9 +90,9 @@ static void render_unread(struct page *p, const struct snapshot *snapshot)
 		if (!begun)
 			page_family(p, &unread);
 		begun = true;
-		p->labels.len = 0;
+		page_sample(p);
 		page_service_labels(p, service);
-		page_number(p, unread.name, service->unread_count);
+		page_number(p, service->unread_count);
 	}
 }
 
@@ -102,10 +105,10 @@ static void render_undecoded(struct page *p, const struct snapshot *snapshot)
 		const struct service *service = snapshot->services[i];
 
 		for (size_t reason = 0; reason < UNDECODED_REASON_COUNT; reason++) {
-			p->labels.len = 0;
+			page_sample(p);
 			page_service_labels(p, service);
 			page_label(p, "reason", undecoded_reasons[reason]);
-			page_number(p, undecoded.name, service->undecoded_counts[reason]);
+			page_number(p, service->undecoded_counts[reason]);
 		}
 	}
 }
@@ -116,9 +119,9 @@ static void render_processes(struct page *p, const struct snapshot *snapshot)
 		return;
 	page_family(p, &processes);
 	for (size_t i = 0; i < snapshot->service_count; i++) {
-		p->labels.len = 0;
+		page_sample(p);
 		page_service_labels(p, snapshot->services[i]);
-		page_number(p, processes.name, snapshot->services[i]->process_count);
+		page_number(p, snapshot->services[i]->process_count);
 	}
 }
 
@@ -161,10 +164,10 @@ static void render_exits(struct page *p, const struct snapshot *snapshot)
 		for (enum service_exit how = 0; how < SERVICE_EXIT_COUNT; how++) {
 			if (!exit_is_shown(service, how))
 				continue;
-			p->labels.len = 0;
+			page_sample(p);
 			page_service_labels(p, service);
 			exit_labels(p, how);
-			page_number(p, exits.name, service->exit_counts[how]);
+			page_number(p, service->exit_counts[how]);
 		}
 	}
 }
@@ -183,17 +186,15 @@ static void put_usage(struct page *p, const struct usage_family *f, const struct
 		if (!*begun)
 			page_family(p, family);
 		*begun = true;
-		p->labels.len = 0;
+		page_sample(p);
 		page_service_labels(p, service);
 		page_label_number(p, "process_pid", (uint64_t)pid);
 		if (f->label)
 			page_label(p, f->label, f->values[i - f->first]);
-		page_sample(p, family->name, "");
 		if (f->seconds)
-			text_seconds(p->out, usage->counters[i]);
+			page_seconds(p, usage->counters[i]);
 		else
-			text_number(p->out, f->label ? usage->counters[i] : usage->gauges[i]);
-		text_add(p->out, "\n", 1);
+			page_number(p, f->label ? usage->counters[i] : usage->gauges[i]);
 	}
 }
 
@@ -225,14 +226,13 @@ static void render_service_info(struct page *p, const struct snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->service_count; i++) {
 		const struct service *service = snapshot->services[i];
 
-		p->labels.len = 0;
+		page_sample(p);
 		page_service_labels(p, service);
 		page_label(p, "service_instance_id", service->instance_id);
 		if (service->runtime != RUNTIME_OTHER)
 			page_label(p, "process_runtime_name", runtime_name(service->runtime));
 		page_label(p, "container_id", service->container_id);
-		page_sample(p, service_info.name, "");
-		text_add(p->out, "1\n", 2);
+		page_number(p, 1);
 	}
 }
 
