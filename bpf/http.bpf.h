@@ -28,8 +28,8 @@ struct first_bytes {
 
 /* Whether a call's first bytes could begin a request line: upper-case letters, a space, and the
  * beginning of a target. Global functions like this one are walked by the verifier once, not at
- * each call. */
-__noinline int begins_request(const struct first_bytes *first, u32 len)
+ * each call. (Weak: several objects have them.) */
+__weak __noinline int begins_request(const struct first_bytes *first, u32 len)
 {
 	u32 i, start = 0;
 	const u8 *b;
@@ -86,7 +86,7 @@ struct scan_window {
 };
 
 /* 1 if a head ends before the last of len bytes, so that another follows in the same call. */
-__noinline int holds_second_head(const struct scan_window *window, u32 len)
+__weak __noinline int holds_second_head(const struct scan_window *window, u32 len)
 {
 	u32 i;
 

@@ -140,7 +140,7 @@ enum payload_result { PAYLOAD_FOUND, PAYLOAD_NONE, PAYLOAD_LOST };
 
 /* An enum payload_result. PAYLOAD_NONE: the call has no user buffer (sendfile, splice).
  * PAYLOAD_LOST: counted by cause. Not inlined: the verifier walks it once. */
-__noinline int payload_find(struct payload *p, struct connection *c)
+__weak __noinline int payload_find(struct payload *p, struct connection *c)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct call_arguments call;

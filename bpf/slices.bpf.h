@@ -68,7 +68,7 @@ static long tail_step(u32 step, struct tail_walk *walk)
 	return 0;
 }
 
-__noinline int tail_of_iovecs(struct call *call)
+__weak __noinline int tail_of_iovecs(struct call *call)
 {
 	struct tail_walk walk = {};
 	u64 iovecs, index, len, missing;
@@ -157,7 +157,7 @@ static __always_inline void put_tail(struct record_io *record, const struct call
 }
 
 /* Requests are counted even when there is no room to report them. */
-__noinline int count_lost(u32 pid, bool request)
+__weak __noinline int count_lost(u32 pid, bool request)
 {
 	u64 one = 1, *count;
 
@@ -173,7 +173,7 @@ __noinline int count_lost(u32 pid, bool request)
 }
 
 /* A record without a slice of the user's buffer: its first bytes at most. */
-__noinline int emit_brief(struct call *call)
+__weak __noinline int emit_brief(struct call *call)
 {
 	struct record_io *record;
 
@@ -215,7 +215,7 @@ __noinline int emit_brief(struct call *call)
 	} while (0)
 
 /* 0, or -1: the ring is full. */
-__noinline int emit_slice(struct call *call, u64 address, u32 offset, u32 len)
+__weak __noinline int emit_slice(struct call *call, u64 address, u32 offset, u32 len)
 {
 	struct record_io *record;
 	u64 n = len;
@@ -335,7 +335,7 @@ static __always_inline int emit_slices(struct call *call, struct payload *p)
 }
 
 /* The call's first bytes, from as many pieces as they lie in; p itself stays where it is. */
-__noinline int read_first(struct call *call, const struct payload *start)
+__weak __noinline int read_first(struct call *call, const struct payload *start)
 {
 	struct payload piece, *p = &piece;
 	u64 n, at;

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* messages - what becomes of a call whose first bytes are known: the connection's role, and the
+ * records that tell of it. */
+#ifndef BITTERN_MESSAGES_BPF_H
+#define BITTERN_MESSAGES_BPF_H
+
+#include "connection.bpf.h"
+#include "http.bpf.h"
+#include "slices.bpf.h"
+
+#define TRIES_MAX 1000 /* calls looked at before an older connection rests ... */
+#define RECHECK_NS 1000000000ull /* ... and how long */
+
+static __always_inline void emit_undecoded(const struct call *call)
+{
+	struct record_undecoded *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = call->time_ns;
+	record->head.pid = call->pid;
+	record->head.kind = RECORD_UNDECODED;
+	record->cookie = call->cookie;
+	record->local_port = call->local_port;
+	record->len = call->first_len;
+	__builtin_memcpy(record->first, call->first, FIRST_BYTES);
+	bpf_ringbuf_submit(record, record_wakeup(call->time_ns));
+}
+
+/* Gives a connection its role, or marks it: for good if it did not begin as HTTP; an older one may
+ * be inside a body and is looked at again. */
+static __always_inline void identify(struct connection *c, struct call *call)
+{
+	if (call->request && call->direction == DIRECTION_RECEIVED) {
+		c->role = ROLE_SERVER;
+		return;
+	}
+	if (call->request && !(c->flags & CONNECTION_ACCEPTED)) {
+		if (clients_wanted)
+			c->role = ROLE_CLIENT;
+		return;
+	}
+	if (!call->first_len)
+		return; /* unreadable, counted */
+	if (c->flags & CONNECTION_FROM_BIRTH) {
+		c->flags |= CONNECTION_DISMISSED;
+		if (c->flags & CONNECTION_ACCEPTED && call->direction == DIRECTION_RECEIVED)
+			emit_undecoded(call);
+		return;
+	}
+	if (++c->tries > TRIES_MAX) {
+		c->tries = TRIES_MAX;
+		c->recheck_ns = call->time_ns + RECHECK_NS;
+	}
+}
+
+static __always_inline bool plan_request(struct connection *c, struct call *call, bool *end_too)
+{
+	if (call->request) {
+		request_begins(c, call->first);
+		if (!(c->flags & CONNECTION_BODILESS) && call->len > REQUEST_BUDGET) {
+			read_tail(call);
+			if (ends_head(call)) /* a batch, or a very long head */
+				c->request_left = BODILESS_BUDGET;
+		}
+	}
+	call->want = request_want(c, call->len);
+	if (call->want < call->len) {
+		if (!call->tail_len)
+			read_tail(call);
+		*end_too = ends_head(call) && !call->iovecs;
+	}
+	return call->want || *end_too;
+}
+
+static __always_inline void emit(struct connection *c, struct call *call, struct payload *p)
+{
+	bool ends = false, end_too = false;
+
+	if (is_request_direction(c, call->direction)) {
+		if (!plan_request(c, call, &end_too))
+			return;
+	} else {
+		call->request = 0;
+		call->want = response_want(c, call->first, call->first_len, call->len, &ends);
+		read_tail(call);
+		if (call->tail_len == RECORD_TAIL_BYTES)
+			response_copied(c, *(u32 *)(call->tail + 4));
+	}
+	call->last_end = end_too ? ~0u : call->want;
+	if ((call->want < FIRST_BYTES && !end_too) || call->first_len == call->len) {
+		emit_brief(call);
+	} else {
+		if (call->want == call->len)
+			call->tail_len = 0;
+		if ((call->want && emit_slices(call, p)) || (end_too && emit_end(call)))
+			count_lost(call->pid, call->request);
+	}
+	if (call->batch)
+		c->flags |= CONNECTION_BATCH;
+	if (ends)
+		dismiss(c);
+}
+
+#endif
