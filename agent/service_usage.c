@@ -14,23 +14,24 @@ static struct usage_ledger *open_ledger(struct process *process)
 	return process->ledger;
 }
 
-void service_usage_begin_at(struct process *process, const struct usage *used)
+void service_usage_begin_at(struct process *process, const struct usage *used, uint64_t now_ns)
 {
 	struct usage_ledger *ledger = open_ledger(process);
 
 	if (!ledger)
 		return;
 	ledger->now = *used;
+	ledger->begin_ns = now_ns;
 	memcpy(ledger->begin, used->counters, sizeof(ledger->begin));
 	memcpy(ledger->entered, used->counters, sizeof(ledger->entered));
 }
 
-void service_usage_begin_new(struct process *process)
+void service_usage_begin_new(struct process *process, uint64_t now_ns)
 {
 	struct usage nothing = {};
 
 	memset(nothing.has_counter, true, sizeof(nothing.has_counter));
-	service_usage_begin_at(process, &nothing);
+	service_usage_begin_at(process, &nothing, now_ns);
 }
 
 void service_usage_begin(struct usage_reader *reader, struct process *process, uint64_t now_ns)
@@ -41,7 +42,7 @@ void service_usage_begin(struct usage_reader *reader, struct process *process, u
 	if (error)
 		return;
 	reader->refused_count += reading.refused_count;
-	service_usage_begin_at(process, &reading.usage);
+	service_usage_begin_at(process, &reading.usage, now_ns);
 	if (process->ledger) {
 		process->ledger->read_ns = now_ns;
 		process->ledger->begin_ticks = reading.begin_ticks;
@@ -90,6 +91,8 @@ void service_usage_enter(struct process *process)
 
 	if (!ledger || !process->service)
 		return;
+	if (!process->service->usage_since_ns)
+		process->service->usage_since_ns = ledger->begin_ns;
 	for (size_t i = 0; i < USAGE_COUNTERS; i++) {
 		struct usage *sum = &process->service->usage;
 

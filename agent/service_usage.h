@@ -26,7 +26,8 @@ struct service_process;
 /* What a process has, and from where it counts. */
 struct usage_ledger {
 	struct usage now; /* as read last; counters also by a record of its end */
-	uint64_t begin[USAGE_COUNTERS]; /* when it was first seen */
+	uint64_t begin[USAGE_COUNTERS]; /* when it was first seen ... */
+	uint64_t begin_ns; /* ... which was then */
 	uint64_t entered[USAGE_COUNTERS]; /* up to this they are in its service's sums */
 	uint64_t read_ns; /* 0: never */
 	uint64_t begin_ticks; /* 0: not known */
@@ -43,9 +44,9 @@ struct usage_reader {
  * that, and will not. */
 void service_usage_begin(struct usage_reader *reader, struct process *process, uint64_t now_ns);
 /* The same of a new process, which has used nothing. */
-void service_usage_begin_new(struct process *process);
+void service_usage_begin_new(struct process *process, uint64_t now_ns);
 /* The same of one that had used that much when it became another program. */
-void service_usage_begin_at(struct process *process, const struct usage *used);
+void service_usage_begin_at(struct process *process, const struct usage *used, uint64_t now_ns);
 /* A record tells what it has used by now. */
 void service_usage_add(struct process *process, const struct usage *used);
 /* Enters what is known into its service's sums. To be called when it is bound. */

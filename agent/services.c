@@ -254,7 +254,7 @@ void services_exec(struct services *s, pid_t pid, const struct usage *used, uint
 		service_usage_add(process, used);
 	process = learn(s, pid, now_ns, 0);
 	if (process && process->wanted && used)
-		service_usage_begin_at(process, used);
+		service_usage_begin_at(process, used, now_ns);
 }
 
 void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_ns)
@@ -276,7 +276,7 @@ void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_n
 	process->wanted = inherited.wanted;
 	process->facts = packed_facts_share(inherited.facts);
 	if (process->wanted)
-		service_usage_begin_new(process);
+		service_usage_begin_new(process, now_ns);
 	/* Node.js itself never forks: it will be another program, or fail to become one. */
 	if (process->runtime != RUNTIME_NODEJS)
 		service_assume(process, inherited.service, now_ns);

@@ -88,7 +88,9 @@ struct service {
 	uint64_t unread_since_ns; /* when the oldest of them arrived */
 	uint64_t undecoded_counts[UNDECODED_REASON_COUNT];
 	uint64_t exit_counts[SERVICE_EXIT_COUNT]; /* of its processes, since it was found */
-	struct usage usage; /* of its processes, as told below */
+	struct usage usage; /* of its processes, as told above ... */
+	uint64_t usage_since_ns; /* ... since the first that was bound was first seen; 0: none was
+				  */
 };
 
 /* A living process of a service: what it used since it was first seen, and what it holds. */

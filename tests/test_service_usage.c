@@ -86,6 +86,24 @@ static uint64_t held(const struct service *service, enum usage_gauge gauge)
 	return service->usage.gauges[gauge];
 }
 
+static void sums_count_from_when_the_first_process_was_seen(void **state)
+{
+	struct bench *b = *state;
+	uint64_t seen_ns = b->now_ns;
+	struct service *service;
+
+	exec_used(b, 10, gunicorn, 0, 30);
+	b->now_ns += 5 * S;
+	fork_used(b, 10, 11, 6, 200);
+	b->now_ns += 5 * S;
+	service = serve(b, 10, 8000);
+	assert_int_equal(service->usage_since_ns, seen_ns);
+	assert_int_equal(service->found_ns, b->now_ns);
+	fork_used(b, 10, 12, 6, 200);
+	serve(b, 11, 8000);
+	assert_int_equal(service->usage_since_ns, seen_ns);
+}
+
 static void a_service_has_the_sums_of_its_processes(void **state)
 {
 	struct bench *b = *state;
@@ -423,6 +441,7 @@ static void processes_are_listed_by_service_with_what_each_used_since_it_was_see
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(sums_count_from_when_the_first_process_was_seen),
 		TEST(a_service_has_the_sums_of_its_processes),
 		TEST(what_was_used_before_a_process_was_seen_is_not_added),
 		TEST(the_sums_of_a_service_never_go_back_when_workers_come_and_go),
