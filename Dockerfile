@@ -25,12 +25,14 @@
 # Whether it can run: the same line with --rm instead of -d, and check behind the image's name.
 
 FROM debian:bookworm AS build
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make >/dev/null
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make \
+    ca-certificates >/dev/null
 WORKDIR /src
 COPY . .
 RUN make && strip --strip-debug build/bittern
 
 FROM debian:bookworm-slim
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/build/bittern /usr/bin/bittern
 COPY LICENSE /usr/share/doc/bittern/LICENSE
 COPY LICENSES /usr/share/doc/bittern/LICENSES

@@ -22,8 +22,8 @@ CFLAGS += -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -I$(B) 
 comma := ,
 BPF_CFLAGS = -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
 	-Wno-unused-parameter -MMD -MP $(BPF_INCLUDES)
-LDLIBS = -Wl,-Bstatic -lbpf -lelf -lz -lmicrohttpd -ljansson -luuid -lprotobuf-c -Wl,-Bdynamic \
-	-lm -lpthread
+LDLIBS = -Wl,-z,pack-relative-relocs -Wl,-Bstatic -lbpf -lelf -lmicrohttpd -ljansson -luuid \
+	-lprotobuf-c -lcurl -lnghttp2 -lssl -lcrypto -lz -Wl,-Bdynamic -lm -lpthread
 
 SOURCES := $(wildcard agent/*.c exporters/*.c)
 OBJECTS := $(SOURCES:%.c=$(B)/%.o) $(B)/otlp.pb-c.o
@@ -34,7 +34,8 @@ BPF_OBJECTS := $(patsubst bpf/%.c,$(B)/%.o,$(wildcard bpf/*.bpf.c))
 FORMATTED := $(wildcard agent/*.[ch] exporters/*.[ch] tests/*.[ch] bpf/*.[ch])
 
 BUILD_PACKAGES := gcc make pkg-config clang-16 llvm-16 libc6-dev libelf-dev zlib1g-dev \
-	libmicrohttpd-dev libjansson-dev uuid-dev protobuf-c-compiler libprotobuf-c-dev
+	libmicrohttpd-dev libjansson-dev uuid-dev protobuf-c-compiler libprotobuf-c-dev \
+	libcurl4-openssl-dev libnghttp2-dev libssl-dev
 BACKPORTS := libbpf-dev bpftool
 TEST_PACKAGES := libcmocka-dev clang-format-16 shellcheck
 
@@ -50,7 +51,7 @@ $(B)/%.o: %.c | packages-build
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(B)/agent/capture.o: $(B)/bittern.skel.h
-$(filter $(B)/exporters/otlp%,$(OBJECTS)): $(B)/otlp.pb-c.h
+$(OBJECTS): | $(B)/otlp.pb-c.h
 
 $(B)/otlp.pb-c.c $(B)/otlp.pb-c.h &: exporters/proto/otlp.proto | packages-build
 	@echo "  PROTO   $<"

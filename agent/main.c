@@ -24,6 +24,7 @@
 #include "host.h"
 #include "log.h"
 #include "options.h"
+#include "otlp_export.h"
 #include "self_metrics.h"
 #include "services.h"
 #include "version.h"
@@ -50,6 +51,7 @@ struct agent {
 	struct account account;
 	struct server *server;
 	struct console *console;
+	struct otlp_export *otlp; /* NULL: nothing is sent */
 	int signal_fd;
 	bool ready, stop;
 	uint64_t drained_ns, expired_ns, scanned_ns, console_ns;
@@ -279,6 +281,8 @@ static void list_self(struct agent *agent)
 		self->scrapes = stats.scrapes;
 		self->last_scrape_seconds = stats.last_scrape_seconds;
 	}
+	if (agent->otlp)
+		self->otlp = otlp_export_stats(agent->otlp);
 	agent->snapshot.self = agent->self_rows;
 	agent->snapshot.self_count = self_metrics(agent->self_rows, self);
 	self->ring_peak_bytes = 0;
@@ -323,6 +327,14 @@ static void update_console(struct agent *agent)
 		console_update(agent->console, snapshot);
 }
 
+static void send_otlp(struct agent *agent)
+{
+	const struct snapshot *snapshot = take_snapshot(agent);
+
+	if (snapshot)
+		otlp_export_send(agent->otlp, snapshot);
+}
+
 static void take_signal(struct agent *agent)
 {
 	struct signalfd_siginfo info;
@@ -360,6 +372,8 @@ static void do_due_work(struct agent *agent)
 	if (agent->console &&
 	    now >= agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9))
 		update_console(agent);
+	if (agent->otlp && otlp_export_is_due(agent->otlp, now))
+		send_otlp(agent);
 }
 
 static int milliseconds_until_due(const struct agent *agent)
@@ -369,6 +383,8 @@ static int milliseconds_until_due(const struct agent *agent)
 
 	if (agent->console && agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9) < due)
 		due = agent->console_ns + (uint64_t)(agent->options.interval_s * 1e9);
+	if (agent->otlp && otlp_export_due_ns(agent->otlp) < due)
+		due = otlp_export_due_ns(agent->otlp);
 	ms = due > now ? (int)((due - now + 999999) / 1000000) : 0;
 	server_ms = agent->server ? server_timeout_ms(agent->server) : -1;
 	return server_ms >= 0 && server_ms < ms ? server_ms : ms;
@@ -507,6 +523,9 @@ static int agent_open(struct agent *agent)
 		log_error("no memory");
 		return -1;
 	}
+	if (*agent->options.otlp.url &&
+	    otlp_export_open(&agent->otlp, &agent->options.otlp, agent->console, now_ns()))
+		return -1;
 	agent->drained_ns = agent->expired_ns = now_ns();
 	agent->ready = true;
 	if (agent->server && !agent->console)
@@ -516,6 +535,7 @@ static int agent_open(struct agent *agent)
 
 static void agent_close(struct agent *agent)
 {
+	otlp_export_close(agent->otlp);
 	console_close(agent->console);
 	server_close(agent->server);
 	capture_close(agent->capture);
@@ -541,6 +561,8 @@ int main(int argc, char **argv)
 		return status;
 	}
 	status = agent_open(&agent) ? 1 : run(&agent);
+	if (agent.otlp && !status)
+		otlp_export_finish(agent.otlp, take_snapshot(&agent), agent.signal_fd);
 	agent_close(&agent);
 	return status;
 }

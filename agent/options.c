@@ -220,6 +220,7 @@ static const struct {
 };
 
 #define ROW_COUNT ((int)(sizeof(rows) / sizeof(rows[0])))
+#define KEY_COUNT (ROW_COUNT + OTLP_SETTING_COUNT) /* those of otlp_config.h come behind */
 
 static void read_command(struct options *o, const char *text, unsigned int position)
 {
@@ -231,6 +232,16 @@ static void read_command(struct options *o, const char *text, unsigned int posit
 	}
 }
 
+static void read_otlp(struct options *o, enum otlp_setting setting, const char *text)
+{
+	const struct otlp_option *option = &otlp_options[setting];
+
+	if (otlp_config_set(&o->otlp, setting, text))
+		return;
+	log_error("--%s: '%s' is not %s", option->name, text, option->wanted);
+	exit(2);
+}
+
 static error_t parse_key(int key, char *text, struct argp_state *state)
 {
 	int row = key - FIRST_KEY;
@@ -239,6 +250,8 @@ static error_t parse_key(int key, char *text, struct argp_state *state)
 		state->err_stream = NULL; /* getopt has said what is wrong: one line is enough */
 	} else if (key == ARGP_KEY_ARG) {
 		read_command(state->input, text, state->arg_num);
+	} else if (row >= ROW_COUNT && row < KEY_COUNT) {
+		read_otlp(state->input, row - ROW_COUNT, text);
 	} else if (row < 0 || row >= ROW_COUNT) {
 		return ARGP_ERR_UNKNOWN;
 	} else if (!rows[row].read(state->input, text)) {
@@ -250,7 +263,7 @@ static error_t parse_key(int key, char *text, struct argp_state *state)
 
 static void parse(struct options *options, int argc, char **argv)
 {
-	struct argp_option table[ROW_COUNT + 1] = {{0}};
+	struct argp_option table[KEY_COUNT + 1] = {{0}};
 	struct argp argp = {
 		.options = table,
 		.parser = parse_key,
@@ -268,6 +281,12 @@ static void parse(struct options *options, int argc, char **argv)
 		table[i].arg = rows[i].argument;
 		table[i].doc = rows[i].help;
 	}
+	for (i = 0; i < OTLP_SETTING_COUNT; i++) {
+		table[ROW_COUNT + i].name = otlp_options[i].name;
+		table[ROW_COUNT + i].key = FIRST_KEY + ROW_COUNT + i;
+		table[ROW_COUNT + i].arg = otlp_options[i].argument;
+		table[ROW_COUNT + i].doc = otlp_options[i].help;
+	}
 	argp_program_version = "bittern " BITTERN_VERSION;
 	if (argp_parse(&argp, argc, argv, 0, NULL, options))
 		exit(2);
@@ -275,6 +294,8 @@ static void parse(struct options *options, int argc, char **argv)
 
 void options_parse(struct options *options, int argc, char **argv)
 {
+	char why[512];
+
 	*options = (struct options){
 		.listen = BITTERN_LISTEN_DEFAULT,
 		.interval_s = 1,
@@ -287,7 +308,13 @@ void options_parse(struct options *options, int argc, char **argv)
 		log_error("no memory");
 		exit(1);
 	}
+	otlp_config_init(&options->otlp);
 	parse(options, argc, argv);
+	if (options->command == COMMAND_RUN &&
+	    otlp_config_finish(&options->otlp, why, sizeof(why))) {
+		log_error("%s", why);
+		exit(2);
+	}
 }
 
 void options_close(struct options *options)
@@ -298,4 +325,5 @@ void options_close(struct options *options)
 	options->patterns = NULL;
 	limits_close(options->limits);
 	options->limits = NULL;
+	otlp_config_close(&options->otlp);
 }

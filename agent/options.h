@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "../exporters/otlp_config.h"
 #include "limits.h"
 #include "process_facts.h"
 #include "routes.h"
@@ -28,6 +29,7 @@ struct options {
 	struct route_patterns *patterns;
 	struct limits *limits;
 	bool per_process;
+	struct otlp_config otlp; /* without a URL nothing is sent */
 	size_t ring_bytes, max_series, max_routes;
 };
 

@@ -156,6 +156,42 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 	    in->exchange.lines_cut);
 }
 
+static void add_otlp(struct row_set *set, const struct self_otlp *in)
+{
+	const struct {
+		const char *name, *help;
+		uint64_t value;
+	} counters[] = {
+		{"bittern_agent_otlp_exports_total", "Snapshots delivered by OTLP.", in->exports},
+		{"bittern_agent_otlp_replaced_total",
+		 "Snapshots that were not delivered before a newer one, which holds their counts.",
+		 in->replaced},
+		{"bittern_agent_otlp_retries_total", "Requests that were sent again.", in->retries},
+		{"bittern_agent_otlp_sent_bytes_total", "Bytes of requests, as they were sent.",
+		 in->sent_bytes},
+		{"bittern_agent_otlp_lost_points_total",
+		 "Points of requests that were refused for good, or not delivered at the end.",
+		 in->lost_points},
+		{"bittern_agent_otlp_rejected_points_total",
+		 "Points that the collector rejected of requests that it took.",
+		 in->rejected_points},
+	};
+	size_t i;
+
+	if (!in->on)
+		return;
+	for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		add(set, counters[i].name, SELF_COUNTER, counters[i].help, NULL, NULL,
+		    counters[i].value);
+	for (i = 1; i < in->failure_count; i++)
+		add(set, "bittern_agent_otlp_failures_total", SELF_COUNTER,
+		    "Requests that were not delivered, by reason.", "reason", in->failure_names[i],
+		    in->failures[i]);
+	add(set, "bittern_agent_otlp_queue_age_seconds", SELF_GAUGE,
+	    "How long the oldest snapshot has waited for delivery; 0 if there is none.", NULL, NULL,
+	    in->queue_age_ns / 1e9);
+}
+
 size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const struct self_inputs *in)
 {
 	struct row_set set = {.rows = rows};
@@ -178,5 +214,6 @@ size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const stru
 	    NULL, in->scrapes);
 	add(&set, "bittern_agent_last_scrape_seconds", SELF_GAUGE,
 	    "Time to write the last page of /metrics.", NULL, NULL, in->last_scrape_seconds);
+	add_otlp(&set, &in->otlp);
 	return set.count;
 }

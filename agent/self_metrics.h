@@ -9,9 +9,19 @@
 #include "services.h"
 #include "snapshot.h"
 
-#define SELF_METRICS_MAX 64
+#define SELF_METRICS_MAX 96
 
 #define RECORD_KINDS (RECORD_REAPED + 1)
+
+/* Of the exporter by OTLP. */
+struct self_otlp {
+	bool on; /* false: it is not in use, and has no rows */
+	uint64_t exports, retries, sent_bytes, replaced, lost_points, rejected_points;
+	uint64_t queue_age_ns;
+	const uint64_t *failures; /* failure_count of them; that of the first name is no failure */
+	const char *const *failure_names;
+	size_t failure_count;
+};
 
 struct self_inputs {
 	struct capture_stats capture;
@@ -27,6 +37,7 @@ struct self_inputs {
 	uint64_t processes_left_out; /* of --per-process, past its bound, at this moment */
 	uint64_t scrapes;
 	double last_scrape_seconds;
+	struct self_otlp otlp;
 };
 
 /* Fills rows; their number. The process's own CPU time and memory are read here. */

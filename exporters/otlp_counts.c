@@ -5,7 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OWN_PREFIX "bittern_agent_"
+/* Parts of names in front of a dot. */
+static const struct {
+	const char *prometheus, *opentelemetry;
+} own_prefixes[] = {
+	{"bittern_agent_otlp_", "bittern.agent.otlp."},
+	{"bittern_agent_", "bittern.agent."},
+	{"", "bittern.agent."},
+};
 
 static const char *const undecoded_reasons[UNDECODED_REASON_COUNT] = {
 	[UNDECODED_HTTP2] = "http2", [UNDECODED_TLS] = "tls", [UNDECODED_OTHER] = "other"};
@@ -133,12 +140,14 @@ static bool cut_suffix(char *text, const char *suffix)
 /* Prometheus' name and OpenTelemetry's name and unit say the same. */
 static void describe_own(struct otlp_own_metric *own, const struct self_metric *m)
 {
-	const char *name = m->name;
+	size_t len, i = 0;
 
-	own->row_name = name;
-	if (!strncmp(name, OWN_PREFIX, strlen(OWN_PREFIX)))
-		name += strlen(OWN_PREFIX);
-	snprintf(own->name, sizeof(own->name), "bittern.agent.%s", name);
+	while ((len = strlen(own_prefixes[i].prometheus)) &&
+	       strncmp(m->name, own_prefixes[i].prometheus, len) != 0)
+		i++;
+	own->row_name = m->name;
+	snprintf(own->name, sizeof(own->name), "%s%s", own_prefixes[i].opentelemetry,
+		 m->name + len);
 	cut_suffix(own->name, "_total");
 	own->metric = (struct otlp_metric){
 		.name = own->name,

@@ -95,7 +95,7 @@ int otlp_delta_integer(struct otlp_delta *d, const struct otlp_delta_key *key, u
 
 	if (!entry)
 		return -ENOMEM;
-	*value = now - entry->last.integer;
+	*value = now >= entry->last.integer ? now - entry->last.integer : now;
 	entry->last.integer = now;
 	return is_new || *value;
 }
@@ -108,7 +108,7 @@ int otlp_delta_number(struct otlp_delta *d, const struct otlp_delta_key *key, do
 
 	if (!entry)
 		return -ENOMEM;
-	*value = now - entry->last.number;
+	*value = now >= entry->last.number ? now - entry->last.number : now;
 	entry->last.number = now;
 	return is_new || *value > 0;
 }

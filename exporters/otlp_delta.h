@@ -22,8 +22,9 @@ struct otlp_delta_key {
 struct otlp_delta;
 
 int otlp_delta_open(struct otlp_delta **out); /* 0 and *out, to be closed; -ENOMEM */
-/* *value becomes what was added. 1 if there is something to say: it grew, or is seen for the first
- * time; else 0. -ENOMEM: nothing changed. */
+/* *value becomes what was added; all of it if it is less than it was, for then it began anew. 1 if
+ * there is something to say: it grew, or is seen for the first time; else 0. -ENOMEM: nothing
+ * changed. */
 int otlp_delta_integer(struct otlp_delta *d, const struct otlp_delta_key *key, uint64_t *value);
 int otlp_delta_number(struct otlp_delta *d, const struct otlp_delta_key *key, double *value);
 int otlp_delta_histogram(struct otlp_delta *d, const struct otlp_delta_key *key,

@@ -9,26 +9,24 @@
 #include "otlp_points.h"
 #include "otlp_resource.h"
 #include "otlp_series.h"
+#include "otlp_usage.h"
 
 #define SCOPE_NAME "bittern"
 
 static void put_service(struct otlp_encoder *e, struct otlp_runs *runs,
-			const struct service *service)
+			const struct service *service, size_t *next_process)
 {
-	const struct snapshot *s = e->snapshot;
-
-	e->start_unix_ns = s->start_time_unix_ns;
-	if (service->found_ns > s->start_time_ns)
-		e->start_unix_ns += service->found_ns - s->start_time_ns;
-	otlp_resource(&e->builder, &e->config, s, service);
+	otlp_resource(&e->builder, &e->config, e->snapshot, service);
+	points_count_from(e, service->found_ns);
 	otlp_series(e, runs, service);
 	otlp_counts(e, service);
+	otlp_usage(e, service, next_process);
 }
 
 static void put_own(struct otlp_encoder *e, struct otlp_runs *runs)
 {
-	e->start_unix_ns = e->snapshot->start_time_unix_ns;
 	otlp_resource(&e->builder, &e->config, e->snapshot, NULL);
+	points_count_from(e, 0);
 	otlp_series(e, runs, NULL);
 	otlp_own_counts(e);
 }
@@ -47,6 +45,7 @@ int otlp_encode(struct otlp_encoder *e, const struct snapshot *snapshot, struct 
 {
 	struct otlp_batch made = {};
 	struct otlp_runs runs;
+	size_t next_process = 0;
 	int error;
 
 	begin(e, snapshot);
@@ -54,7 +53,7 @@ int otlp_encode(struct otlp_encoder *e, const struct snapshot *snapshot, struct 
 			   snapshot->version);
 	otlp_series_begin(&runs, snapshot);
 	for (size_t i = 0; i < snapshot->service_count; i++)
-		put_service(e, &runs, snapshot->services[i]);
+		put_service(e, &runs, snapshot->services[i], &next_process);
 	put_own(e, &runs);
 	error = otlp_builder_end(&e->builder);
 	e->snapshot = NULL;

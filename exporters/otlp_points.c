@@ -9,6 +9,15 @@ static bool is_delta(const struct otlp_encoder *e, const struct otlp_metric *m)
 	       !(e->config.temporality == OTLP_LOWMEMORY && m->asynchronous);
 }
 
+void points_count_from(struct otlp_encoder *e, uint64_t time_ns)
+{
+	const struct snapshot *s = e->snapshot;
+
+	e->start_unix_ns = s->start_time_unix_ns;
+	if (time_ns > s->start_time_ns)
+		e->start_unix_ns += time_ns - s->start_time_ns;
+}
+
 void points_metric(struct otlp_encoder *e, const struct otlp_metric *m)
 {
 	otlp_builder_metric(&e->builder, m, is_delta(e, m), e->config.exponential);

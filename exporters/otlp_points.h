@@ -26,10 +26,13 @@ struct otlp_encoder {
 	struct otlp_builder builder;
 	const struct snapshot *snapshot;
 	uint64_t time_unix_ns;
-	uint64_t start_unix_ns; /* of the resource at hand */
+	uint64_t start_unix_ns; /* points_count_from() */
 	int error; /* 0 or -ENOMEM */
 };
 
+/* Points of the resource at hand count from then (CLOCK_MONOTONIC), or from the agent's start if
+ * that is later. */
+void points_count_from(struct otlp_encoder *e, uint64_t time_ns);
 void points_metric(struct otlp_encoder *e, const struct otlp_metric *m);
 /* Of a point of the metric begun. */
 uint64_t points_start(const struct otlp_encoder *e);

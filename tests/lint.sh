@@ -38,7 +38,7 @@ account    agent/account agent/outcome
 account    < plain record exchange routes addresses services histogram snapshot aggregate limits
 self       agent/self_metrics < plain capture exchange aggregate services snapshot
 options    agent/options                        < plain services facts routes limits exporters
-main       agent/main agent/check agent/host            < *
+main       agent/main agent/check agent/host agent/otlp_export    < *
 '
 
 readonly LINE_MAX=100 FILE_MAX=600 FUNCTION_MAX=60 TAB=8

@@ -214,6 +214,10 @@ static void what_has_gone_is_forgotten(void **state)
 	}
 	otlp_delta_end(d);
 	assert_int_equal(otlp_delta_count(d), 10);
+	key.id = 0;
+	value = 3; /* less than before: it began anew */
+	assert_int_equal(otlp_delta_integer(d, &key, &value), 1);
+	assert_int_equal(value, 3);
 	otlp_delta_close(d);
 }
 

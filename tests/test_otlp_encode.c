@@ -330,6 +330,62 @@ static void what_is_in_flight_has_a_value_while_it_can_have_one(void **state)
 #undef POINTS
 }
 
+static void what_processes_use_counts_from_when_they_were_seen(void **state)
+{
+	struct otlp_world *w = *state;
+	struct service_process workers[] = {{.service = &w->shop, .pid = 41},
+					    {.service = &w->shop, .pid = 42},
+					    {.service = &w->cart, .pid = 43}};
+	Otlp__Metric *m;
+
+	w->shop.usage_since_ns = WORLD_START_NS + 2 * WORLD_SECOND;
+	w->shop.usage.counters[USAGE_CPU_SYSTEM_NS] = 1500 * MS;
+	w->shop.usage.has_counter[USAGE_CPU_SYSTEM_NS] = true;
+	w->shop.usage.counters[USAGE_FAULTS_MAJOR] = 3;
+	w->shop.usage.has_counter[USAGE_FAULTS_MAJOR] = true;
+	w->shop.usage.gauges[USAGE_RESIDENT_BYTES] = 123456;
+	w->shop.usage.has_gauge[USAGE_RESIDENT_BYTES] = true;
+	workers[1].usage = workers[2].usage = w->shop.usage;
+	w->snapshot.service_count = 2;
+	w->snapshot.processes = workers;
+	w->snapshot.process_count = 3;
+	otlp_world_export(w, 10 * WORLD_SECOND);
+	m = otlp_world_metric(w, "shop", "process.cpu.time");
+	assert_string_equal(m->unit, "s");
+	assert_int_equal(m->sum->n_data_points, 1); /* of user time nothing is known */
+	assert_true(m->sum->data_points[0]->as_double == 1.5);
+	assert_int_equal(m->sum->data_points[0]->start_time_unix_nano,
+			 WORLD_START_UNIX_NS + 2 * WORLD_SECOND);
+	assert_string_equal(otlp_world_string(m->sum->data_points[0]->n_attributes,
+					      m->sum->data_points[0]->attributes, "cpu.mode"),
+			    "system");
+	assert_int_equal(otlp_world_sum(w, "shop", "process.paging.faults",
+					"system.paging.fault.type", "major"),
+			 3);
+	m = otlp_world_metric(w, "shop", "process.memory.usage");
+	assert_false(m->sum->is_monotonic);
+	assert_int_equal(m->sum->data_points[0]->as_int, 123456);
+	assert_null(otlp_world_metric(w, "shop", "process.thread.count"));
+	for (size_t i = 1; i < 3; i++) {
+		m = otlp_world_metric(w, i == 1 ? "shop" : "cart", "bittern.process.memory.usage");
+		assert_int_equal(m->sum->n_data_points, 1);
+		assert_int_equal(
+			otlp_world_attribute(1, m->sum->data_points[0]->attributes, "process.pid")
+				->int_value,
+			41 + i);
+	}
+	assert_null(otlp_world_metric(w, "cart", "process.memory.usage"));
+
+	w->shop.process_count = 0;
+	w->snapshot.process_count = 0;
+	otlp_world_export(w, 11 * WORLD_SECOND);
+	m = otlp_world_metric(w, "shop", "process.memory.usage");
+	assert_int_equal(m->sum->data_points[0]->flags, 1);
+	assert_true(
+		otlp_world_metric(w, "shop", "process.cpu.time")->sum->data_points[0]->as_double ==
+		1.5);
+}
+
 static void exits_are_told_apart(void **state)
 {
 	struct otlp_world *w = *state;
@@ -430,8 +486,13 @@ static void numbers_about_bittern_have_names_and_units_of_opentelemetry(void **s
 		"bittern_agent_losses_total", "Lost.", SELF_COUNTER, "cause", "gap", 8};
 	w->self[3] = (struct self_metric){
 		"bittern_agent_resident_memory_bytes", "RSS.", SELF_GAUGE, NULL, NULL, 9e6};
-	w->snapshot.self_count = 4;
+	w->self[4] = (struct self_metric){
+		"bittern_agent_otlp_sent_bytes_total", "Sent.", SELF_COUNTER, NULL, NULL, 99};
+	w->snapshot.self_count = 5;
 	otlp_world_export(w, 10 * WORLD_SECOND);
+	m = otlp_world_metric(w, "bittern", "bittern.agent.otlp.sent");
+	assert_string_equal(m->unit, "By");
+	assert_int_equal(m->sum->data_points[0]->as_int, 99);
 	m = otlp_world_metric(w, "bittern", "bittern.agent.cpu");
 	assert_string_equal(m->unit, "s");
 	assert_string_equal(m->description, "CPU.");
@@ -461,6 +522,7 @@ int main(void)
 		TEST(an_objective_is_two_counters_and_a_gauge),
 		TEST(outgoing_requests_and_connections_name_the_peer),
 		TEST(what_is_in_flight_has_a_value_while_it_can_have_one),
+		TEST(what_processes_use_counts_from_when_they_were_seen),
 		TEST(exits_are_told_apart),
 		TEST(series_past_the_bound_are_one_point_at_bittern),
 		TEST(each_service_has_its_own_series),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "../agent/self_metrics.h"
+#include "../exporters/otlp_answer.h"
 
 /* The value of the only row with this name and label value (NULL: without label). */
 static double value_of(const struct self_metric *rows, size_t count, const char *name,
@@ -72,11 +73,48 @@ static void each_input_has_its_row(void **state)
 	assert_true(value_of(rows, count, "bittern_agent_resident_memory_bytes", NULL) > 1e5);
 }
 
+static void what_is_sent_by_otlp_has_rows_only_when_it_is(void **state)
+{
+	static const uint64_t failures[OTLP_FAILURE_COUNT] = {[OTLP_FAILED_TLS] = 5};
+	struct self_metric rows[SELF_METRICS_MAX];
+	struct self_inputs in = {.otlp = {.on = true,
+					  .exports = 1,
+					  .retries = 2,
+					  .sent_bytes = 3,
+					  .replaced = 4,
+					  .lost_points = 6,
+					  .rejected_points = 7,
+					  .queue_age_ns = 8500000000,
+					  .failures = failures,
+					  .failure_names = otlp_failure_names,
+					  .failure_count = OTLP_FAILURE_COUNT}};
+	size_t count = self_metrics(rows, &in);
+
+	(void)state;
+	assert_true(value_of(rows, count, "bittern_agent_otlp_exports_total", NULL) == 1);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_retries_total", NULL) == 2);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_sent_bytes_total", NULL) == 3);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_replaced_total", NULL) == 4);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_failures_total", "tls") == 5);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_failures_total", "dns") == 0);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_lost_points_total", NULL) == 6);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_rejected_points_total", NULL) == 7);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_queue_age_seconds", NULL) == 8.5);
+	in.otlp.on = false;
+	count = self_metrics(rows, &in);
+	for (size_t i = 0; i < count; i++)
+		assert_null(strstr(rows[i].name, "_otlp_"));
+}
+
 /* Past SELF_METRICS_MAX rows would be left out without a word. */
 static void all_rows_find_room_and_those_of_one_name_stand_together(void **state)
 {
+	static const uint64_t failures[OTLP_FAILURE_COUNT];
 	struct self_metric rows[SELF_METRICS_MAX];
-	struct self_inputs in = {};
+	struct self_inputs in = {.otlp = {.on = true,
+					  .failures = failures,
+					  .failure_names = otlp_failure_names,
+					  .failure_count = OTLP_FAILURE_COUNT}};
 	size_t count = self_metrics(rows, &in);
 
 	(void)state;
@@ -99,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_input_has_its_row),
+		cmocka_unit_test(what_is_sent_by_otlp_has_rows_only_when_it_is),
 		cmocka_unit_test(all_rows_find_room_and_those_of_one_name_stand_together),
 	};
 

@@ -65,8 +65,8 @@ def agent(programs, tmp_path):
     """Starts the agent; it must end clean."""
     agents = []
 
-    def start(*options):
-        agents.append(Agent(tmp_path, *options))
+    def start(*options, env=None):
+        agents.append(Agent(tmp_path, *options, env=env))
         programs.append(agents[-1])
         return agents[-1]
     yield start

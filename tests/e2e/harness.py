@@ -189,12 +189,12 @@ class Agent(Program):
 
     program = AGENT
 
-    def __init__(self, tmp, *options):
+    def __init__(self, tmp, *options, env=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.spawn_ns = time.monotonic_ns()
         super().__init__([self.program, "--listen", f"127.0.0.1:{self.port}", *options],
-                         tmp / f"bittern-{self.port}.log")
+                         tmp / f"bittern-{self.port}.log", env={**os.environ, **(env or {})})
         try:
             wait_for(lambda: self.alive() and self.ready(), "/readyz", timeout=20, step=0.005)
         except BaseException as error:
