@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, Prometheus.
+# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, Prometheus,
+# an OpenTelemetry Collector (built, where there is Go).
 # All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/,
-# node/bin/node, bin/prometheus, bin/promtool. Each part is installed when it is missing or when
+# node/bin/node, bin/prometheus, bin/promtool, collector/otelcol. Each part is installed when it is missing or when
 # what it is made from has changed: instant, and without network, when everything is in place.
 set -euo pipefail
 
@@ -100,6 +101,35 @@ install_prometheus() {
     rm -rf "$folder"
 }
 
+go_is_there() {
+    ! command -v go >/dev/null || return 0
+    echo "no Go: the tests of $1 will be skipped" >&2
+    return 1
+}
+
+# No registry has one ready-made: its builder writes a program with the parts we name and compiles
+# it, about 90 s.
+install_collector() {
+    local hash folder version
+    hash=$(sha256sum <"$here/e2e/collector.yaml")
+    ! in_place collector "$hash" || return 0
+    go_is_there "a real OpenTelemetry Collector" || return 0
+    version=$(sed -n 's/.*otlpreceiver //p' "$here/e2e/collector.yaml")
+    folder=$(mktemp -d)
+    rm -rf "$cache/collector"
+    if (cd "$folder" && go run "go.opentelemetry.io/collector/cmd/builder@$version" \
+        --config "$here/e2e/collector.yaml") >"$folder/log" 2>&1; then
+        mkdir -p "$cache/collector"
+        mv "$folder/otelcol" "$cache/collector"
+        echo "$hash" >"$cache/collector/installed"
+        did+=("OpenTelemetry Collector $version")
+    else
+        tail -n 5 "$folder/log" >&2
+        echo "no OpenTelemetry Collector: its tests will be skipped" >&2
+    fi
+    rm -rf "$folder"
+}
+
 mkdir -p "$cache"
 exec 9>"$cache/e2e.lock"
 flock 9
@@ -108,6 +138,7 @@ install_debian >&2
 install_prometheus >&2
 install_python
 install_node
+install_collector
 if [ ${#did[@]} = 0 ]; then
     say "everything in place in $cache"
 else
