@@ -3,8 +3,9 @@
 # Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, Prometheus,
 # an OpenTelemetry Collector (built, where there is Go).
 # All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/,
-# node/bin/node, bin/prometheus, bin/promtool, collector/otelcol. Each part is installed when it is missing or when
-# what it is made from has changed: instant, and without network, when everything is in place.
+# node/bin/node, bin/prometheus, bin/promtool, collector/otelcol. Each part is installed when it is
+# missing or when what it is made from has changed: instant, and without network, when everything
+# is in place.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
