@@ -75,6 +75,7 @@ $(filter $(B)/tests/test_console%,$(TESTS)): $(B)/tests/console_world.o $(B)/tes
 $(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tests/wire.o
 $(filter $(B)/tests/test_account%,$(TESTS)): $(B)/tests/account_bed.o $(B)/tests/wire.o
 $(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
+$(B)/tests/test_pool_jobs_mixes: $(B)/tests/pool_jobs_sim.o $(B)/tests/pool_jobs_told.o
 $(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o
 $(BPF_TESTS): $(B)/tests/hooks_bed.o
 $(filter $(B)/tests/test_otlp%,$(TESTS)): $(B)/tests/otlp_world.o

@@ -30,13 +30,15 @@ services   agent/workload                               < plain facts routes add
 exchange   agent/exchange agent/pairing agent/stream
 exchange   agent/connection                             < plain record decode http routes
 limits     agent/limits                                 < plain routes
+pool       agent/pool_*                                 < plain
 histogram  agent/histogram
 snapshot   agent/snapshot                               < histogram services
 aggregate  agent/aggregate      < plain http routes histogram services snapshot limits
 exporters  exporters/*                                  < histogram services snapshot
 account    agent/account agent/outcome
 account    < plain record exchange routes addresses services histogram snapshot aggregate limits
-self       agent/self_metrics < plain capture exchange aggregate services snapshot
+account    < pool
+self       agent/self_metrics < plain capture exchange aggregate services snapshot pool
 options    agent/options                        < plain services facts routes limits exporters
 main       agent/main agent/check agent/host agent/otlp_export    < *
 '

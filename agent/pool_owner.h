@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool_owner - whose is a job? The decision of pool_jobs, and what it learns from it.
+ *
+ * Each request on a loop carries the probabilities of having had 0, 1, 2, ... jobs. Those in flight
+ * when a job began are looked at in the order in which they would be handed over, and each is
+ * weighed by
+ *  - the probability that it waited for a job while those before it did not;
+ *  - the clues: the job's CPU against the route's, and how long after reading and before the answer
+ *    it lay, own jobs against others'.
+ * The weights, normalised, are the posterior of this request. It moves the request to its next
+ * stage, and is added to the clues: an expectation-maximisation step for each job.
+ *
+ * Lists and numbers only: no clock, no allocation, O(candidates) a job. */
+#ifndef BITTERN_POOL_OWNER_H
+#define BITTERN_POOL_OWNER_H
+
+#include <stdbool.h>
+
+#include "links.h"
+#include "pool_clues.h"
+#include "pool_jobs.h"
+
+/* A route as the learner knows it. */
+struct pool_route {
+	struct pool_route *next; /* in its bucket */
+	const void *service, *route;
+	struct pool_clues clues;
+	uint32_t request_count; /* that point to it */
+};
+
+struct pool_request {
+	struct link_pair place; /* first: in its loop's list, by turn_ns */
+	struct pool_loop *loop;
+	struct pool_route *known; /* what is known of its route */
+	const void *service, *route;
+	void *exchange;
+	uint64_t start_ns, end_ns; /* end_ns 0: in flight */
+	uint64_t turn_ns; /* since when it may wait for a job: its start, or the end of its last */
+	float stages[POOL_STAGES]; /* probabilities of having had 0, 1, 2, 3 or more jobs */
+	float passed; /* how the odds of waiting fell since others behind it were handed over */
+	uint32_t held_count; /* by running jobs that were decided for it */
+	bool is_dormant;
+};
+
+/* The requests of a loop, in the order of their turns, and what is common to all its jobs. */
+struct pool_line {
+	struct link_pair requests;
+	/* Those that have been in flight for long and had no job when others had: candidates only
+	 * if there is no other. Streams and long polls are many, and would bury the rest. */
+	struct link_pair dormant;
+	struct clue cpu;
+	float disorder; /* how many hand-overs are out of order, as it seems */
+};
+
+struct pool_work {
+	uint64_t begin_ns, end_ns, cpu_ns;
+	bool ended, unwoken;
+};
+
+struct pool_candidate {
+	struct pool_request *request;
+	float waits, probability;
+	float ordered; /* what part of the probability is that of its turn */
+	uint8_t lead, trail; /* bins */
+};
+
+struct pool_candidates {
+	struct pool_candidate all[POOL_JOBS_CANDIDATES_MAX];
+	size_t count;
+	float disorder; /* the probability that this hand-over was out of order */
+};
+
+void pool_line_init(struct pool_line *line);
+/* The candidates for the job, in their turns, and their probabilities: these add up to 1, unless
+ * there is no candidate. */
+void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work,
+		      struct pool_candidates *candidates);
+/* Learns from what was weighed. Whose job it most likely is waits for another from its end on. */
+void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
+		      struct pool_candidates *candidates);
+/* As if the request had just been read; it may be in no list. */
+void pool_line_add(struct pool_line *line, struct pool_request *request);
+/* The request, which is in the line, has a new turn. */
+void pool_line_move(struct pool_line *line, struct pool_request *request, uint64_t turn_ns);
+
+#endif
