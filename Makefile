@@ -26,7 +26,8 @@ LDLIBS = -Wl,-z,pack-relative-relocs -Wl,-Bstatic -lbpf -lelf -lmicrohttpd -ljan
 	-lprotobuf-c -lcurl -lnghttp2 -lssl -lcrypto -lz -Wl,-Bdynamic -lm -lpthread
 
 SOURCES := $(wildcard agent/*.c exporters/*.c)
-OBJECTS := $(SOURCES:%.c=$(B)/%.o) $(B)/otlp.pb-c.o
+PROTOS := $(patsubst exporters/proto/%.proto,%.pb-c,$(wildcard exporters/proto/*.proto))
+OBJECTS := $(SOURCES:%.c=$(B)/%.o) $(PROTOS:%=$(B)/%.o)
 ROOMS := $(filter-out $(B)/agent/main.o,$(OBJECTS))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 BPF_TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bpf_*.c))
@@ -51,14 +52,14 @@ $(B)/%.o: %.c | packages-build
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(B)/agent/capture.o: $(B)/bittern.skel.h
-$(OBJECTS): | $(B)/otlp.pb-c.h
+$(OBJECTS): | $(PROTOS:%=$(B)/%.h)
 
-$(B)/otlp.pb-c.c $(B)/otlp.pb-c.h &: exporters/proto/otlp.proto | packages-build
+$(B)/%.pb-c.c $(B)/%.pb-c.h &: exporters/proto/%.proto | packages-build
 	@echo "  PROTO   $<"
 	@mkdir -p $(@D)
 	$(Q)protoc-c --proto_path=$(<D) --c_out=$(B) $(<F)
 
-$(B)/otlp.pb-c.o: $(B)/otlp.pb-c.c
+$(B)/%.pb-c.o: $(B)/%.pb-c.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(B)/%.bpf.o: bpf/%.bpf.c | packages-build
@@ -76,7 +77,7 @@ $(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tes
 $(filter $(B)/tests/test_account%,$(TESTS)): $(B)/tests/account_bed.o $(B)/tests/wire.o
 $(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
 $(B)/tests/test_pool_jobs_mixes: $(B)/tests/pool_jobs_sim.o $(B)/tests/pool_jobs_told.o
-$(B)/tests/test_server $(B)/tests/test_server_bounds: $(B)/tests/server_client.o
+$(filter $(B)/tests/test_server%,$(TESTS)): $(B)/tests/server_client.o
 $(BPF_TESTS): $(B)/tests/hooks_bed.o
 $(filter $(B)/tests/test_otlp%,$(TESTS)): $(B)/tests/otlp_world.o
 $(B)/tests/otlp_world.o: $(B)/otlp.pb-c.h
@@ -100,7 +101,7 @@ test: all | packages-test
 bench: all
 	$(Q)tests/bench/run.sh
 
-lint: $(B)/bittern.skel.h $(B)/otlp.pb-c.h | packages-test
+lint: $(B)/bittern.skel.h $(PROTOS:%=$(B)/%.h) | packages-test
 	$(Q)status=0; $(CLANG_FORMAT) --dry-run -Werror $(FORMATTED) || status=1; \
 	CC=$(CC) CLANG=$(CLANG) BUILD=$(B) tests/lint.sh || status=1; exit $$status
 

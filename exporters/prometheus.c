@@ -5,6 +5,15 @@
 
 #include "prometheus_page.h"
 
+#define PROTOBUF_TYPE "application/vnd.google.protobuf"
+#define PROTOBUF_MESSAGE "io.prometheus.client.MetricFamily"
+
+const char *const prometheus_types[EXPOSITION_COUNT] = {
+	[EXPOSITION_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
+	[EXPOSITION_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+	[EXPOSITION_PROTOBUF] = PROTOBUF_TYPE "; proto=" PROTOBUF_MESSAGE "; encoding=delimited",
+};
+
 static const struct family target_info = {
 	"target_info", FAMILY_INFO,
 	"This instance of bittern; the services are in bittern_service_info."};
@@ -232,9 +241,9 @@ static void render_self(struct page *p, const struct snapshot *snapshot)
 	}
 }
 
-int prometheus_render(struct text *out, const struct snapshot *snapshot)
+int prometheus_render(struct text *out, const struct snapshot *snapshot, enum exposition exposition)
 {
-	struct page page = {.out = out};
+	struct page page = {.out = out, .snapshot = snapshot, .exposition = exposition};
 	int err;
 
 	for (size_t i = 0; i < sizeof(series_families) / sizeof(series_families[0]); i++)
@@ -242,7 +251,9 @@ int prometheus_render(struct text *out, const struct snapshot *snapshot)
 	prometheus_services(&page, snapshot);
 	render_target_info(&page, snapshot);
 	render_self(&page, snapshot);
-	err = out->error ? out->error : page.labels.error;
+	page_end(&page);
+	err = out->error ? out->error : page.labels.error ? page.labels.error : page.scratch.error;
 	text_free(&page.labels);
+	text_free(&page.scratch);
 	return err;
 }

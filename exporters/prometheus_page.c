@@ -4,33 +4,76 @@
 #include <math.h>
 #include <string.h>
 
+#include "prometheus_protobuf.h"
+
 /* byte, what stands for it behind a backslash */
 #define LABEL_ESCAPES "\\\\\"\"\nn"
-#define HELP_ESCAPES "\\\\\nn"
+#define HELP_ESCAPES "\\\\\nn" /* of the classic text; OpenMetrics has those of labels */
 
 static const struct {
-	const char *type;
+	const char *text, *openmetrics;
 	const char *suffix; /* of a sample, behind the family's stem */
 } types[] = {
-	[FAMILY_COUNTER] = {"counter", "_total"},
-	[FAMILY_GAUGE] = {"gauge", ""},
-	[FAMILY_HISTOGRAM] = {"histogram", ""},
-	[FAMILY_INFO] = {"gauge", "_info"},
+	[FAMILY_COUNTER] = {"counter", "counter", "_total"},
+	[FAMILY_GAUGE] = {"gauge", "gauge", ""},
+	[FAMILY_HISTOGRAM] = {"histogram", "histogram", ""},
+	[FAMILY_INFO] = {"gauge", "info", "_info"},
 };
+
+static bool is_protobuf(const struct page *p)
+{
+	return p->exposition == EXPOSITION_PROTOBUF;
+}
+
+/* The unit that the family's name tells; NULL when it has none. */
+static const char *unit_of(const struct page *p)
+{
+	static const char *const units[] = {"seconds", "bytes", "ratio"};
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		size_t len = strlen(units[i]);
+
+		if (p->stem_len > len && p->family->name[p->stem_len - len - 1] == '_' &&
+		    memcmp(p->family->name + p->stem_len - len, units[i], len) == 0)
+			return units[i];
+	}
+	return NULL;
+}
+
+/* "# KEYWORD name ": the family's name without what its samples have behind it in OpenMetrics. */
+static void head_begin(struct page *p, const char *keyword)
+{
+	text_string(p->out, keyword);
+	if (p->exposition == EXPOSITION_OPENMETRICS)
+		text_add(p->out, p->family->name, p->stem_len);
+	else
+		text_string(p->out, p->family->name);
+	text_add(p->out, " ", 1);
+}
 
 void page_family(struct page *p, const struct family *f)
 {
+	bool openmetrics = p->exposition == EXPOSITION_OPENMETRICS;
+	const char *unit;
+
 	p->family = f;
 	p->stem_len = strlen(f->name) - strlen(types[f->type].suffix);
-	text_string(p->out, "# HELP ");
-	text_string(p->out, f->name);
-	text_string(p->out, " ");
-	text_utf8(p->out, f->help, HELP_ESCAPES);
-	text_string(p->out, "\n# TYPE ");
-	text_string(p->out, f->name);
-	text_string(p->out, " ");
-	text_string(p->out, types[f->type].type);
-	text_string(p->out, "\n");
+	unit = unit_of(p);
+	if (is_protobuf(p)) {
+		protobuf_family(p, unit);
+		return;
+	}
+	head_begin(p, "# HELP ");
+	text_utf8(p->out, f->help, openmetrics ? LABEL_ESCAPES : HELP_ESCAPES);
+	text_add(p->out, "\n", 1);
+	head_begin(p, "# TYPE ");
+	text_string(p->out, openmetrics ? types[f->type].openmetrics : types[f->type].text);
+	text_add(p->out, "\n", 1);
+	if (openmetrics && unit) {
+		head_begin(p, "# UNIT ");
+		text_string(p->out, unit);
+		text_add(p->out, "\n", 1);
+	}
 }
 
 /* --- labels --- */
@@ -38,6 +81,7 @@ void page_family(struct page *p, const struct family *f)
 void page_sample(struct page *p)
 {
 	p->labels.len = 0;
+	p->since_unix_ns = p->snapshot->start_time_unix_ns;
 }
 
 static void label_begin(struct page *p, const char *name)
@@ -52,6 +96,10 @@ void page_label(struct page *p, const char *name, const char *value)
 {
 	if (!value || !*value)
 		return;
+	if (is_protobuf(p)) {
+		protobuf_label(p, name, value);
+		return;
+	}
 	label_begin(p, name);
 	text_utf8(&p->labels, value, LABEL_ESCAPES);
 	text_add(&p->labels, "\"", 1);
@@ -59,17 +107,20 @@ void page_label(struct page *p, const char *name, const char *value)
 
 void page_label_number(struct page *p, const char *name, uint64_t value)
 {
+	char text[TEXT_NUMBER_MAX + 1];
+
 	if (!value)
 		return;
-	label_begin(p, name);
-	text_number(&p->labels, value);
-	text_add(&p->labels, "\"", 1);
+	*text_put_number(text, value) = '\0';
+	page_label(p, name, text);
 }
 
 void page_service_labels(struct page *p, const struct service *service)
 {
 	page_label(p, "service_name", service->name);
 	page_label(p, "service_namespace", service->namespace);
+	if (p->since_unix_ns && service->found_ns > p->snapshot->start_time_ns)
+		p->since_unix_ns += service->found_ns - p->snapshot->start_time_ns;
 }
 
 size_t page_labels_mark(const struct page *p)
@@ -97,29 +148,63 @@ static void line_begin(struct page *p, const char *suffix)
 	text_add(p->out, " ", 1);
 }
 
-void page_number(struct page *p, uint64_t value)
+static void put_since(struct page *p)
+{
+	if (p->exposition != EXPOSITION_OPENMETRICS || !p->since_unix_ns)
+		return;
+	line_begin(p, "_created");
+	text_seconds(p->out, p->since_unix_ns);
+	text_add(p->out, "\n", 1);
+}
+
+static void value_begin(struct page *p)
 {
 	line_begin(p, types[p->family->type].suffix);
-	text_number(p->out, value);
+}
+
+static void value_end(struct page *p)
+{
 	text_add(p->out, "\n", 1);
+	if (p->family->type == FAMILY_COUNTER)
+		put_since(p);
+}
+
+void page_number(struct page *p, uint64_t value)
+{
+	if (is_protobuf(p)) {
+		protobuf_value(p, (double)value);
+		return;
+	}
+	value_begin(p);
+	text_number(p->out, value);
+	value_end(p);
 }
 
 void page_seconds(struct page *p, uint64_t value_ns)
 {
-	line_begin(p, types[p->family->type].suffix);
+	if (is_protobuf(p)) {
+		protobuf_value(p, (double)value_ns / 1e9);
+		return;
+	}
+	value_begin(p);
 	text_seconds(p->out, value_ns);
-	text_add(p->out, "\n", 1);
+	value_end(p);
 }
 
 void page_double(struct page *p, double value)
 {
-	line_begin(p, types[p->family->type].suffix);
+	if (is_protobuf(p)) {
+		protobuf_value(p, value);
+		return;
+	}
+	value_begin(p);
 	text_double(p->out, value);
-	text_add(p->out, "\n", 1);
+	value_end(p);
 }
 
 /* --- histograms --- */
 
+/* OpenMetrics writes a bound as a float: 1.0, where the classic text has 1. */
 static void set_bounds(struct page *p, const struct histogram_bounds *bounds)
 {
 	if (p->bounds == bounds)
@@ -129,6 +214,11 @@ static void set_bounds(struct page *p, const struct histogram_bounds *bounds)
 		struct bucket_end *e = &p->ends[i];
 		char *end = text_put_seconds(e->text, (uint64_t)llround(bounds->upper_s[i] * 1e9));
 
+		if (p->exposition == EXPOSITION_OPENMETRICS &&
+		    !memchr(e->text, '.', (size_t)(end - e->text))) {
+			*end++ = '.';
+			*end++ = '0';
+		}
 		memcpy(end, "\"} ", 3);
 		e->len = (size_t)(end + 3 - e->text);
 	}
@@ -169,6 +259,10 @@ static void put_buckets(struct page *p, const struct histogram *h)
 void page_histogram(struct page *p, const struct histogram *h,
 		    const struct histogram_bounds *bounds)
 {
+	if (is_protobuf(p)) {
+		protobuf_histogram(p, h, bounds);
+		return;
+	}
 	set_bounds(p, bounds);
 	put_buckets(p, h);
 	line_begin(p, "_sum");
@@ -177,4 +271,13 @@ void page_histogram(struct page *p, const struct histogram *h,
 	line_begin(p, "_count");
 	text_number(p->out, h->count);
 	text_add(p->out, "\n", 1);
+	put_since(p);
+}
+
+void page_end(struct page *p)
+{
+	if (p->exposition == EXPOSITION_OPENMETRICS)
+		text_string(p->out, "# EOF\n");
+	else if (is_protobuf(p))
+		protobuf_end(p);
 }

@@ -9,11 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "gzip.h"
 #include "prometheus.h"
+#include "prometheus_accept.h"
 
 #define NS_PER_S 1000000000ull
 #define TRIM_BYTES (256 * 1024) /* pages of this size are given back to the system at once */
@@ -38,6 +41,7 @@ struct server {
 	struct server_config config;
 	struct server_stats stats;
 	size_t page_count, page_bytes; /* given, not yet read by their clients */
+	size_t rendered_bytes; /* of the last page, before it was compressed */
 	int fd;
 	uint16_t port;
 	struct connection connections[SERVER_CONNECTIONS_MAX];
@@ -48,6 +52,8 @@ struct server {
 /* A metrics page on its way; lives as long as libmicrohttpd's response. */
 struct page {
 	struct server *server;
+	enum exposition exposition;
+	bool gzip;
 	struct text text;
 };
 
@@ -205,24 +211,44 @@ static void page_free(void *context)
 		malloc_trim(0);
 }
 
+static int render(struct server *s, struct page *page)
+{
+	const struct snapshot *snapshot = s->config.snapshot(s->config.context);
+	struct text plain = {};
+	int err;
+
+	if (!snapshot)
+		return -ENOMEM;
+	/* As large as the last one at once, so that it need not be moved while it grows. */
+	text_room(&plain, s->rendered_bytes + s->rendered_bytes / 8);
+	err = prometheus_render(&plain, snapshot, page->exposition);
+	s->rendered_bytes = plain.len;
+	if (err || !page->gzip) {
+		page->text = plain;
+		return err;
+	}
+	err = gzip_text(&page->text, &plain);
+	text_free(&plain);
+	if (s->rendered_bytes >= TRIM_BYTES)
+		malloc_trim(0);
+	return err;
+}
+
 /* 0 and *out; -EAGAIN when too much is unread already; -ENOMEM. */
-static int page_make(struct page **out, struct server *s)
+static int page_make(struct page **out, struct server *s, const struct prometheus_accept *accept)
 {
 	uint64_t start_ns = now_ns();
-	const struct snapshot *snapshot;
 	struct page *page;
 
-	if (s->page_count && s->page_bytes + s->stats.last_scrape_bytes > SERVER_PAGES_BYTES)
+	if (s->page_count && s->page_bytes + s->rendered_bytes > SERVER_PAGES_BYTES)
 		return -EAGAIN;
-	snapshot = s->config.snapshot(s->config.context);
 	page = calloc(1, sizeof(*page));
-	if (page) {
-		/* As large as the last one at once, so that it need not be moved while it grows. */
-		text_room(&page->text, s->stats.last_scrape_bytes + s->stats.last_scrape_bytes / 8);
-	}
-	if (!snapshot || !page || prometheus_render(&page->text, snapshot)) {
-		if (page)
-			text_free(&page->text);
+	if (!page)
+		return -ENOMEM;
+	page->exposition = prometheus_accept_exposition(accept);
+	page->gzip = prometheus_accept_gzip(accept);
+	if (render(s, page)) {
+		text_free(&page->text);
 		free(page);
 		return -ENOMEM;
 	}
@@ -236,12 +262,30 @@ static int page_make(struct page **out, struct server *s)
 	return 0;
 }
 
+static enum MHD_Result note_field(void *context, enum MHD_ValueKind kind, const char *name,
+				  const char *value)
+{
+	struct prometheus_accept *accept = context;
+
+	(void)kind;
+	if (!value)
+		return MHD_YES;
+	if (strcasecmp(name, "Accept") == 0)
+		prometheus_accept_types(accept, value, strlen(value));
+	else if (strcasecmp(name, "Accept-Encoding") == 0)
+		prometheus_accept_encodings(accept, value, strlen(value));
+	return MHD_YES;
+}
+
 static enum MHD_Result give_metrics(struct server *s, struct MHD_Connection *connection)
 {
+	struct prometheus_accept accept = {};
 	struct MHD_Response *response;
 	struct page *page = NULL;
-	int err = page_make(&page, s);
+	int err;
 
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, note_field, &accept);
+	err = page_make(&page, s, &accept);
 	if (err == -EAGAIN) {
 		s->stats.refused_scrapes++;
 		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, PLAIN_TYPE,
@@ -252,9 +296,16 @@ static enum MHD_Result give_metrics(struct server *s, struct MHD_Connection *con
 				   "out of memory\n");
 	response = MHD_create_response_from_buffer_with_free_callback_cls(
 		page->text.len, page->text.data, page_free, page);
-	if (!response)
+	if (!response) {
 		page_free(page);
-	return answer(connection, MHD_HTTP_OK, PROMETHEUS_TEXT_TYPE, response);
+		return MHD_NO;
+	}
+	if (!MHD_add_response_header(response, "Vary", "Accept, Accept-Encoding") ||
+	    (page->gzip && !MHD_add_response_header(response, "Content-Encoding", "gzip"))) {
+		MHD_destroy_response(response); /* and the page */
+		return MHD_NO;
+	}
+	return answer(connection, MHD_HTTP_OK, prometheus_types[page->exposition], response);
 }
 
 static enum MHD_Result give_health(struct server *s, struct MHD_Connection *connection)

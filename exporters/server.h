@@ -2,6 +2,9 @@
 /* server - /metrics, /healthz, /readyz and an index page over libmicrohttpd, in the caller's event
  * loop.
  *
+ * The page is in the exposition that the request's Accept asks for, compressed if its
+ * Accept-Encoding does.
+ *
  * No thread. The caller polls server_fd() for reading (an epoll fd of libmicrohttpd's), calls
  * server_run() when it is readable or when server_timeout_ms() has passed, and gives the snapshot
  * when a page asks for one.
@@ -43,8 +46,8 @@ struct server_config {
 struct server_stats {
 	uint64_t scrapes; /* /metrics pages given */
 	uint64_t refused_scrapes; /* 503: too many pages unread */
-	double last_scrape_seconds; /* snapshot and rendering, without the network */
-	uint64_t last_scrape_bytes;
+	double last_scrape_seconds; /* snapshot, rendering, compression; without the network */
+	uint64_t last_scrape_bytes; /* as sent */
 };
 
 /* 0 if text is ADDRESS:PORT as server_config.listen wants it, else -EINVAL. */

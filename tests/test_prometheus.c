@@ -19,7 +19,7 @@ static char *render(const struct snapshot *snapshot)
 {
 	struct text text = {};
 
-	assert_int_equal(prometheus_render(&text, snapshot), 0);
+	assert_int_equal(prometheus_render(&text, snapshot, EXPOSITION_TEXT), 0);
 	assert_true(text.len > 0 && text.data[text.len - 1] == '\n');
 	text_add(&text, "", 1);
 	assert_int_equal(text.error, 0);
@@ -351,10 +351,10 @@ static void rendering_appends_to_what_the_text_holds(void **state)
 
 	(void)state;
 	text_string(&text, "before\n");
-	assert_int_equal(prometheus_render(&text, &snapshot), 0);
+	assert_int_equal(prometheus_render(&text, &snapshot, EXPOSITION_TEXT), 0);
 	assert_memory_equal(text.data, "before\n# HELP target_info ", 26);
 	text_clear(&text);
-	assert_int_equal(prometheus_render(&text, &snapshot), 0);
+	assert_int_equal(prometheus_render(&text, &snapshot, EXPOSITION_TEXT), 0);
 	assert_memory_equal(text.data, "# HELP target_info ", 19);
 	text_free(&text);
 }
@@ -445,7 +445,7 @@ static void ten_thousand_lines_take_a_few_milliseconds(void **state)
 		double ms;
 
 		clock_gettime(CLOCK_MONOTONIC, &start);
-		assert_int_equal(prometheus_render(&text, &snapshot), 0);
+		assert_int_equal(prometheus_render(&text, &snapshot, EXPOSITION_TEXT), 0);
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		ms = (double)(end.tv_sec - start.tv_sec) * 1e3 +
 		     (double)(end.tv_nsec - start.tv_nsec) / 1e6;

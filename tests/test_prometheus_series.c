@@ -75,7 +75,7 @@ static void render(struct world *w)
 	struct text text = {};
 
 	free(w->page);
-	assert_int_equal(prometheus_render(&text, &w->snapshot), 0);
+	assert_int_equal(prometheus_render(&text, &w->snapshot, EXPOSITION_TEXT), 0);
 	text_add(&text, "", 1);
 	w->page = text.data;
 }

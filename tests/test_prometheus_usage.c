@@ -23,7 +23,7 @@ static char *render(const struct service *service, const struct service_process 
 					  .host_id = ""};
 	struct text text = {};
 
-	assert_int_equal(prometheus_render(&text, &snapshot), 0);
+	assert_int_equal(prometheus_render(&text, &snapshot, EXPOSITION_TEXT), 0);
 	text_add(&text, "", 1);
 	return text.data;
 }

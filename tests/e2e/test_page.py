@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of /metrics, as those who read it see it: promtool, and the official Python parser."""
+"""The pages of /metrics, as those who read them see them: promtool, and the official Python
+parsers."""
 
 import collections
+import gzip
 import subprocess
+import time
 import urllib.request
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 import load
@@ -21,14 +25,31 @@ LABELS = [Request("GET", target) for target in (
 GIVEN = ("process_thread_count ", "process_unix_file_descriptor_count ")
 
 
+SHOPS = {"fastapi_shop", "node-shop"}
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def fetch(bittern, **headers):
+    """(response, body)"""
+    asked = urllib.request.Request(bittern.url + "/metrics", headers={
+        name.replace("_", "-"): value for name, value in headers.items()})
+    with urllib.request.urlopen(asked, timeout=10) as response:
+        return response, response.read()
+
+
 @pytest.fixture
-def page(service, agent):
-    """A page after a load of all kinds from two services, and from clients that go wrong."""
-    bittern = agent()
+def loaded(service, agent):
+    """An agent after a load of all kinds on two services, and by clients that go wrong."""
+    bittern = agent("--per-process")
     for shop in (service("node"), service("fastapi-h11-asyncio")):
         assert not load.run(shop.address, load.mixed(500)).errors
         load.run(shop.address, LABELS, keep_alive=False)  # some get no answer
-    return bittern.get("/metrics")
+    return bittern
+
+
+@pytest.fixture
+def page(loaded):
+    return loaded.get("/metrics")
 
 
 def promtool(text):
@@ -36,7 +57,7 @@ def promtool(text):
     checked = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True,
                              text=True)
     lines = (checked.stdout + checked.stderr).splitlines()
-    return [line for line in lines if not line.startswith(GIVEN)]
+    return [line for line in lines if not line.removeprefix("bittern_").startswith(GIVEN)]
 
 
 @pytest.mark.skipif(not PROMTOOL, reason="no promtool: tests/setup.sh could not get it")
@@ -55,7 +76,7 @@ def test_the_python_parser_reads_the_page(page):
     assert len(samples) == len(lines)
     keys = collections.Counter((s.name, *sorted(s.labels.items())) for s in samples)
     assert max(keys.values()) == 1, keys.most_common(3)
-    assert {"fastapi_shop", "node-shop"} <= {s.labels.get("service_name") for s in samples}
+    assert SHOPS <= {s.labels.get("service_name") for s in samples}
 
 
 def test_every_histogram_adds_up(page):
@@ -77,6 +98,53 @@ def test_every_histogram_adds_up(page):
         assert least <= seconds, key
         assert seconds <= sum((n - m) * float(high) for high, m, n in zip(bounds, below, values)
                               if n > m), key
+
+
+def samples_of(families):
+    """What both texts tell of the two services: (name, labels) -> value. A bound is a number."""
+    return {(s.name, *sorted((k, float(v) if k == "le" else v) for k, v in s.labels.items())):
+            s.value for family in families for s in family.samples
+            if s.labels.get("service_name") in SHOPS and not s.name.endswith("_created")}
+
+
+def test_the_python_parser_of_openmetrics_reads_the_same(loaded):
+    response, body = fetch(loaded, Accept=OPENMETRICS)
+    assert response.headers["Content-Type"] == OPENMETRICS
+    families = list(open_metrics(body.decode()))
+    assert len({f.name for f in families}) == len(families), "every family is in one piece"
+    assert all(f.documentation and f.type in ("counter", "gauge", "histogram", "info")
+               for f in families)
+    units = {f.unit: f for f in families if f.unit}
+    assert set(units) == {"seconds", "bytes", "ratio"}
+    for family in families:
+        if family.type in ("counter", "histogram"):
+            created = [s for s in family.samples if s.name == family.name + "_created"]
+            last = "_total" if family.type == "counter" else "_count"
+            assert len(created) == sum(s.name == family.name + last for s in family.samples)
+            assert all(0 < s.value < time.time() for s in created), family.name
+    opened, classic = samples_of(families), samples_of(
+        text_string_to_metric_families(loaded.get("/metrics")))
+    assert opened.keys() == classic.keys()
+    moving = {key for key in opened if opened[key] != classic[key]}
+    assert all(key[0].removeprefix("bittern_").startswith("process_") for key in moving), moving
+
+
+def of_shops(page):
+    """The lines about requests to the two services: these move no more."""
+    return [line for line in page.decode().splitlines() if line.startswith((
+        "http_server_request", "bittern_http_server_requests"))]
+
+
+def test_a_page_is_compressed_for_who_asks_for_it(loaded):
+    for accept in ("text/plain", OPENMETRICS):
+        response, body = fetch(loaded, Accept=accept, Accept_Encoding="gzip")
+        plain_response, plain = fetch(loaded, Accept=accept)
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in plain_response.headers
+        assert response.headers["Vary"] == plain_response.headers["Vary"] == \
+            "Accept, Accept-Encoding"
+        assert int(response.headers["Content-Length"]) == len(body) < len(plain) / 5
+        assert of_shops(gzip.decompress(body)) == of_shops(plain)
 
 
 def test_the_page_is_prometheus_text_0_0_4(agent):
