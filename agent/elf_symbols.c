@@ -1,141 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "elf_symbols.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 
-#define SEGMENTS_MAX 64
-#define DYNAMIC_MAX 512 /* entries of the dynamic table */
 #define SECTIONS_MAX 4096
 #define TABLES_MAX 2 /* of symbols that are read through: dynamic ones and all */
 #define CHAIN_MAX 65536 /* symbols with one hash bucket */
 #define CHUNK_BYTES (64 * 1024)
 #define NAMES_MAX 64 /* places in a string table where names were found */
 
-struct table { /* an array in the file */
-	uint64_t offset, bytes;
-};
-
-struct elf_file {
-	int fd;
-	Elf64_Ehdr header;
-	Elf64_Phdr segments[SEGMENTS_MAX];
-	size_t segment_count;
-};
-
-/* 0; -EIO when the file ends before. */
-static int read_at(int fd, void *to, size_t len, uint64_t offset)
-{
-	char *at = to;
-
-	while (len) {
-		ssize_t got = pread(fd, at, len, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -EIO;
-		at += got;
-		offset += (uint64_t)got;
-		len -= (size_t)got;
-	}
-	return 0;
-}
-
-static int read_headers(struct elf_file *file)
-{
-	const Elf64_Ehdr *header = &file->header;
-
-	if (read_at(file->fd, &file->header, sizeof(file->header), 0) ||
-	    memcmp(header->e_ident, ELFMAG, SELFMAG) || header->e_ident[EI_CLASS] != ELFCLASS64 ||
-	    header->e_ident[EI_DATA] != ELFDATA2LSB ||
-	    (header->e_type != ET_EXEC && header->e_type != ET_DYN) ||
-	    (header->e_machine != EM_X86_64 && header->e_machine != EM_AARCH64) ||
-	    header->e_phentsize != sizeof(Elf64_Phdr))
-		return -ENOEXEC;
-	file->segment_count = header->e_phnum < SEGMENTS_MAX ? header->e_phnum : SEGMENTS_MAX;
-	return read_at(file->fd, file->segments, file->segment_count * sizeof(Elf64_Phdr),
-		       header->e_phoff);
-}
-
-/* Where the byte at address lies in the file, and how many of its segment follow. */
-static bool locate(const struct elf_file *file, uint64_t address, uint32_t flags,
-		   struct table *place)
-{
-	for (size_t i = 0; i < file->segment_count; i++) {
-		const Elf64_Phdr *segment = &file->segments[i];
-		uint64_t into = address - segment->p_vaddr;
-
-		if (segment->p_type != PT_LOAD || (segment->p_flags & flags) != flags ||
-		    address < segment->p_vaddr || into >= segment->p_filesz ||
-		    __builtin_add_overflow(segment->p_offset, into, &place->offset) ||
-		    place->offset > INT64_MAX)
-			continue;
-		place->bytes = segment->p_filesz - into;
-		return true;
-	}
-	return false;
-}
-
 /* --- by the hash table of the dynamic symbols --- */
-
-struct dynamic {
-	struct table symbols, names, hash;
-};
-
-static bool read_dynamic(const struct elf_file *file, struct dynamic *dynamic)
-{
-	Elf64_Dyn entries[DYNAMIC_MAX];
-	uint64_t symbols = 0, names = 0, names_bytes = 0, hash = 0;
-	const Elf64_Phdr *segment = NULL;
-	size_t count;
-
-	for (size_t i = 0; i < file->segment_count; i++) {
-		if (file->segments[i].p_type == PT_DYNAMIC)
-			segment = &file->segments[i];
-	}
-	if (!segment)
-		return false;
-	count = segment->p_filesz / sizeof(entries[0]);
-	if (count > DYNAMIC_MAX)
-		count = DYNAMIC_MAX;
-	if (read_at(file->fd, entries, count * sizeof(entries[0]), segment->p_offset))
-		return false;
-	for (size_t i = 0; i < count && entries[i].d_tag != DT_NULL; i++) {
-		uint64_t value = entries[i].d_un.d_val;
-
-		if (entries[i].d_tag == DT_SYMTAB)
-			symbols = value;
-		else if (entries[i].d_tag == DT_STRTAB)
-			names = value;
-		else if (entries[i].d_tag == DT_STRSZ)
-			names_bytes = value;
-		else if (entries[i].d_tag == DT_GNU_HASH)
-			hash = value;
-	}
-	if (!symbols || !names || !hash || !locate(file, symbols, 0, &dynamic->symbols) ||
-	    !locate(file, names, 0, &dynamic->names) || !locate(file, hash, 0, &dynamic->hash))
-		return false;
-	if (dynamic->names.bytes > names_bytes)
-		dynamic->names.bytes = names_bytes;
-	return true;
-}
-
-/* Element index of a table of elements of len bytes. */
-static bool read_element(const struct elf_file *file, const struct table *table, uint64_t index,
-			 void *to, size_t len)
-{
-	return index < table->bytes / len &&
-	       !read_at(file->fd, to, len, table->offset + index * len);
-}
 
 static bool is_function(const Elf64_Sym *symbol)
 {
@@ -145,23 +24,13 @@ static bool is_function(const Elf64_Sym *symbol)
 /* false: its address is not in executable bytes of the file. */
 static bool set_place(const struct elf_file *file, struct elf_symbol *symbol, const Elf64_Sym *of)
 {
-	struct table place;
+	struct elf_range place;
 
-	if (!locate(file, of->st_value, PF_X, &place))
+	if (!elf_file_locate(file, of->st_value, PF_X, &place))
 		return false;
 	symbol->offset = place.offset;
 	symbol->size = of->st_size < place.bytes ? of->st_size : place.bytes;
 	return true;
-}
-
-static bool has_name(const struct elf_file *file, const struct table *names, uint64_t at,
-		     const char *name)
-{
-	size_t len = strlen(name) + 1;
-	char read[ELF_NAME_MAX + 1];
-
-	return len <= sizeof(read) && at < names->bytes && len <= names->bytes - at &&
-	       !read_at(file->fd, read, len, names->offset + at) && memcmp(read, name, len) == 0;
 }
 
 static uint32_t gnu_hash(const char *name)
@@ -178,9 +47,9 @@ struct gnu_header {
 };
 
 /* The part of a hash table from skip bytes on. */
-static struct table rest_of(const struct table *table, uint64_t skip)
+static struct elf_range rest_of(const struct elf_range *table, uint64_t skip)
 {
-	struct table rest = {0};
+	struct elf_range rest = {0};
 
 	if (skip < table->bytes) {
 		rest.offset = table->offset + skip;
@@ -191,37 +60,38 @@ static struct table rest_of(const struct table *table, uint64_t skip)
 
 /* The layout: header, bloom words of 64 bits, buckets, and for each symbol from first_symbol on its
  * hash, whose low bit marks the last of a bucket. */
-static void find_hashed(const struct elf_file *file, const struct dynamic *dynamic,
+static void find_hashed(const struct elf_file *file, const struct elf_dynamic *dynamic,
 			struct elf_symbol *symbol)
 {
 	const uint32_t hash = gnu_hash(symbol->name);
 	struct gnu_header header;
-	struct table blooms, buckets, chains;
+	struct elf_range blooms, buckets, chains;
 	uint64_t bloom;
 	uint32_t index, other;
 	Elf64_Sym found;
 
-	if (!read_element(file, &dynamic->hash, 0, &header, sizeof(header)) ||
+	if (!elf_file_element(file, &dynamic->gnu_hash, 0, &header, sizeof(header)) ||
 	    !header.bucket_count || !header.bloom_count)
 		return;
-	blooms = rest_of(&dynamic->hash, sizeof(header));
+	blooms = rest_of(&dynamic->gnu_hash, sizeof(header));
 	buckets = rest_of(&blooms, 8ull * header.bloom_count);
 	chains = rest_of(&buckets, 4ull * header.bucket_count);
-	if (!read_element(file, &blooms, (hash / 64) % header.bloom_count, &bloom, sizeof(bloom)) ||
+	if (!elf_file_element(file, &blooms, (hash / 64) % header.bloom_count, &bloom,
+			      sizeof(bloom)) ||
 	    !(bloom >> (hash % 64) & 1) ||
 	    !(bloom >> ((hash >> (header.bloom_shift & 31)) % 64) & 1))
 		return;
-	if (!read_element(file, &buckets, hash % header.bucket_count, &index, sizeof(index)) ||
+	if (!elf_file_element(file, &buckets, hash % header.bucket_count, &index, sizeof(index)) ||
 	    index < header.first_symbol)
 		return;
 	for (int i = 0; i < CHAIN_MAX; i++, index++) {
-		if (!read_element(file, &chains, index - header.first_symbol, &other,
-				  sizeof(other)))
+		if (!elf_file_element(file, &chains, index - header.first_symbol, &other,
+				      sizeof(other)))
 			return;
 		if ((other | 1) == (hash | 1) &&
-		    read_element(file, &dynamic->symbols, index, &found, sizeof(found)) &&
+		    elf_file_element(file, &dynamic->symbols, index, &found, sizeof(found)) &&
 		    is_function(&found) &&
-		    has_name(file, &dynamic->names, found.st_name, symbol->name) &&
+		    elf_file_has_name(file, &dynamic->names, found.st_name, symbol->name) &&
 		    set_place(file, symbol, &found))
 			return;
 		if (other & 1)
@@ -268,7 +138,7 @@ static int read_names(const struct elf_file *file, const Elf64_Shdr *section,
 	for (uint64_t at = 0; at < section->sh_size;) {
 		uint64_t left = section->sh_size - at;
 		size_t len = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
-		int error = read_at(file->fd, chunk, len, section->sh_offset + at);
+		int error = elf_file_read(file, chunk, len, section->sh_offset + at);
 
 		if (error)
 			return error;
@@ -303,8 +173,8 @@ static int read_symbols(const struct elf_file *file, const Elf64_Shdr *section,
 	for (uint64_t first = 0; first < entry_count; first += per_chunk) {
 		uint64_t left = entry_count - first;
 		size_t len = left < per_chunk ? (size_t)left : per_chunk;
-		int error = read_at(file->fd, chunk, len * sizeof(*chunk),
-				    section->sh_offset + first * sizeof(*chunk));
+		int error = elf_file_read(file, chunk, len * sizeof(*chunk),
+					  section->sh_offset + first * sizeof(*chunk));
 
 		if (error)
 			return error;
@@ -333,7 +203,7 @@ static int read_sections(const struct elf_file *file, struct elf_symbol *symbols
 	if (!sections)
 		return -ENOMEM;
 	if (header->e_shentsize != sizeof(*sections) ||
-	    read_at(file->fd, sections, section_count * sizeof(*sections), header->e_shoff))
+	    elf_file_read(file, sections, section_count * sizeof(*sections), header->e_shoff))
 		return 0; /* no sections: all is stripped off */
 	for (size_t i = 0; i < section_count && tables < TABLES_MAX && !error; i++) {
 		const Elf64_Shdr *section = &sections[i];
@@ -352,18 +222,18 @@ static int read_sections(const struct elf_file *file, struct elf_symbol *symbols
 
 int elf_symbols_find(int fd, struct elf_symbol *symbols, size_t count, enum elf_machine *machine)
 {
-	struct elf_file file = {.fd = fd};
-	struct dynamic dynamic;
+	struct elf_file file;
+	struct elf_dynamic dynamic;
 	bool found = false;
 	int error;
 
 	for (size_t i = 0; i < count; i++)
 		symbols[i].offset = symbols[i].size = 0;
-	error = read_headers(&file);
+	error = elf_file_open(&file, fd);
 	if (error)
 		return error;
-	*machine = file.header.e_machine == EM_X86_64 ? ELF_X86_64 : ELF_ARM64;
-	if (read_dynamic(&file, &dynamic)) {
+	*machine = file.machine;
+	if (elf_file_dynamic(&file, &dynamic)) {
 		for (size_t i = 0; i < count; i++) {
 			find_hashed(&file, &dynamic, &symbols[i]);
 			found = found || symbols[i].offset;

@@ -15,10 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ELF_NAME_MAX 63 /* of a function that is looked for */
-#define ELF_TABLE_MAX_BYTES (32u * 1024 * 1024)
+#include "elf_file.h"
 
-enum elf_machine { ELF_X86_64, ELF_ARM64 };
+#define ELF_TABLE_MAX_BYTES (32u * 1024 * 1024)
 
 struct elf_symbol {
 	const char *name; /* in: at most ELF_NAME_MAX bytes */

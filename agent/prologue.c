@@ -18,7 +18,7 @@ struct machine {
 	struct instruction (*decode)(const uint8_t *code, size_t len);
 	/* Whether the bytes at from, read as an instruction, go to target. */
 	bool (*goes_to)(const uint8_t *code, size_t len, size_t from, size_t target);
-	uint8_t argument[4]; /* register numbers */
+	uint8_t argument[4], result; /* register numbers */
 	uint8_t step; /* instructions begin at its multiples */
 };
 
@@ -70,6 +70,8 @@ static enum x86_operands two_byte_operands(uint8_t opcode)
 {
 	if (opcode >= 0x40 && opcode <= 0x4f) /* cmov */
 		return X86_MODRM_TO_REG;
+	if (opcode >= 0x90 && opcode <= 0x9f) /* set */
+		return X86_MODRM_TO_RM;
 	switch (opcode) {
 	case 0x10: /* vector moves and xor */
 	case 0x11:
@@ -365,8 +367,8 @@ static bool arm64_goes_to(const uint8_t *code, size_t len, size_t from, size_t t
 /* --- both --- */
 
 static const struct machine machines[] = {
-	[ELF_X86_64] = {decode_x86, x86_goes_to, {RDI, RSI, RDX, RCX}, 1},
-	[ELF_ARM64] = {decode_arm64, arm64_goes_to, {0, 1, 2, 3}, 4},
+	[ELF_X86_64] = {decode_x86, x86_goes_to, {RDI, RSI, RDX, RCX}, RAX, 1},
+	[ELF_ARM64] = {decode_arm64, arm64_goes_to, {0, 1, 2, 3}, 0, 4},
 };
 
 static bool is_branch_target(const struct machine *m, const uint8_t *code, size_t len,
@@ -383,6 +385,8 @@ static bool is_branch_target(const struct machine *m, const uint8_t *code, size_
 static bool follow(const struct machine *m, const struct instruction *in, unsigned arguments,
 		   bool *third_is_end)
 {
+	if (arguments & PROLOGUE_RESULT && in->writes & bit(m->result))
+		return false;
 	for (unsigned i = 0; i < 4; i++) {
 		if (!(arguments & bit(i)) || !(in->writes & bit(m->argument[i])))
 			continue;
@@ -394,16 +398,14 @@ static bool follow(const struct machine *m, const struct instruction *in, unsign
 	return true;
 }
 
-struct prologue_place prologue_find(enum elf_machine machine, const uint8_t *code, size_t len,
-				    unsigned arguments)
+struct prologue_place prologue_find_from(enum elf_machine machine, const uint8_t *code, size_t len,
+					 size_t begin, unsigned arguments)
 {
 	const struct machine *m = &machines[machine];
 	struct prologue_place place = {0};
 	bool third_is_end = false;
-	size_t at = 0;
+	size_t at = begin;
 
-	if (len > PROLOGUE_CODE_MAX)
-		len = PROLOGUE_CODE_MAX;
 	if (arguments & PROLOGUE_ARG3_OR_END)
 		arguments |= PROLOGUE_ARG3 | PROLOGUE_ARG2; /* the sum is worth nothing alone */
 	for (int i = 0; i < INSTRUCTIONS_MAX && at < len; i++) {
@@ -411,8 +413,8 @@ struct prologue_place prologue_find(enum elf_machine machine, const uint8_t *cod
 
 		if (!in.len)
 			break;
-		if (in.emulated && (at == 0 || !is_branch_target(m, code, len, at))) {
-			place.offset = (uint16_t)at;
+		if (in.emulated && (at == begin || !is_branch_target(m, code, len, at))) {
+			place.offset = (uint16_t)(at - begin);
 			place.emulated = true;
 			place.third_is_end = third_is_end;
 			break;
@@ -422,4 +424,11 @@ struct prologue_place prologue_find(enum elf_machine machine, const uint8_t *cod
 		at += in.len;
 	}
 	return place;
+}
+
+struct prologue_place prologue_find(enum elf_machine machine, const uint8_t *code, size_t len,
+				    unsigned arguments)
+{
+	return prologue_find_from(machine, code, len < PROLOGUE_CODE_MAX ? len : PROLOGUE_CODE_MAX,
+				  0, arguments);
 }

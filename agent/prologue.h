@@ -18,9 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "elf_symbols.h"
+#include "elf_file.h"
 
-/* Argument registers that must be intact, in the order of the calling convention. */
+/* Registers that must be intact: of arguments, in the order of the calling convention. */
 enum prologue_argument {
 	PROLOGUE_ARG1 = 1,
 	PROLOGUE_ARG2 = 2,
@@ -28,6 +28,7 @@ enum prologue_argument {
 	PROLOGUE_ARG4 = 8,
 	/* The third may have become its sum with the second: of a pointer and a length the end. */
 	PROLOGUE_ARG3_OR_END = 16,
+	PROLOGUE_RESULT = 32, /* behind a call: what it returned */
 };
 
 #define PROLOGUE_CODE_MAX 4096 /* bytes of a function that need be given */
@@ -41,5 +42,10 @@ struct prologue_place {
 /* code: the function from its begin, up to its end or PROLOGUE_CODE_MAX. */
 struct prologue_place prologue_find(enum elf_machine machine, const uint8_t *code, size_t len,
 				    unsigned arguments);
+/* The same from the instruction at begin on, somewhere in a function: what is reached by nothing
+ * but running on from there. code: also what lies around it, as branches there may go to. The
+ * offset is from begin. */
+struct prologue_place prologue_find_from(enum elf_machine machine, const uint8_t *code, size_t len,
+					 size_t begin, unsigned arguments);
 
 #endif

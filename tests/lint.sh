@@ -16,7 +16,7 @@ rooms='
 record     bpf/record
 bpf        bpf/*.bpf vmlinux/vmlinux                    < record
 plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrusted_file
-plain      agent/version agent/links agent/deadlines agent/elf_symbols agent/prologue
+plain      agent/version agent/links agent/deadlines agent/elf_* agent/prologue
 kernel     agent/kernel
 capture    agent/capture agent/bittern.skel             < plain record
 decode     agent/decode                                 < record

@@ -225,6 +225,35 @@ static void what_is_not_understood_ends_the_search(void **state)
 	assert_places(ELF_X86_64, functions, ARRAY_SIZE(functions));
 }
 
+static void behind_a_call_its_result_is_kept(void **state)
+{
+	static const struct {
+		const char *code;
+		size_t begin;
+		unsigned offset;
+		bool emulated;
+	} calls[] = {
+		/* CPython 3.11 of pyenv: je; of Debian: a call */
+		{"e800000000 89c5 85c0 0f8495010000 4c89ef", 5, 4, true},
+		{"e800000000 488b7318 31ff 85c0 89c2 4189c5 400f94c7 e82dfcffff", 5, 17, true},
+		/* the result is used up; a branch from before the call arrives at the je */
+		{"e800000000 31c0 7405", 5, 0, false},
+		{"7407 e800000000 85c0 7405", 7, 0, false},
+		{"7406 e800000000 85c0 7405", 7, 2, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		uint8_t code[64];
+		size_t len = bytes_of(code, sizeof(code), calls[i].code);
+		struct prologue_place place =
+			prologue_find_from(ELF_X86_64, code, len, calls[i].begin, PROLOGUE_RESULT);
+
+		assert_int_equal(place.offset, calls[i].offset);
+		assert_int_equal(place.emulated, calls[i].emulated);
+	}
+}
+
 /* Hits would be counted too often, or calls missed. */
 static void a_place_that_is_jumped_to_is_not_taken(void **state)
 {
@@ -308,6 +337,7 @@ int main(void)
 		cmocka_unit_test(what_changes_an_argument_ends_the_search),
 		cmocka_unit_test(what_is_not_understood_ends_the_search),
 		cmocka_unit_test(a_place_that_is_jumped_to_is_not_taken),
+		cmocka_unit_test(behind_a_call_its_result_is_kept),
 		cmocka_unit_test(arm64_instructions_that_change_arguments_end_the_search),
 		cmocka_unit_test(any_bytes_give_a_place_inside),
 	};
