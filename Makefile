@@ -67,6 +67,17 @@ $(B)/%.bpf.o: bpf/%.bpf.c | packages-build
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 
+$(B)/tests/%.bpf.o: tests/%.bpf.c
+	@echo "  BPF     $<"
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+# Libraries that a test's processes load: named as the real ones, without sanitizers.
+TLS_MADE := $(patsubst %.c,$(B)/%,$(wildcard tests/tls_made/*.c))
+$(TLS_MADE): $(B)/tests/tls_made/%: tests/tls_made/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O2 -shared -fPIC -Wl,-z,lazy -o $@ $<
+
 $(B)/bittern.skel.h: $(BPF_OBJECTS)
 	@echo "  SKEL    $@"
 	$(Q)$(BPFTOOL) gen object $(B)/bittern.bpf.o $^
@@ -81,6 +92,8 @@ $(filter $(B)/tests/test_server%,$(TESTS)): $(B)/tests/server_client.o
 $(BPF_TESTS): $(B)/tests/hooks_bed.o
 $(filter $(B)/tests/test_otlp%,$(TESTS)): $(B)/tests/otlp_world.o
 $(B)/tests/otlp_world.o: $(B)/otlp.pb-c.h
+$(B)/tests/bpf_tls_libraries: | $(B)/tests/tls_hits.bpf.o
+$(B)/tests/bpf_tls_libraries $(B)/tests/test_tls_places: | $(TLS_MADE)
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)

@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Three tables. A process has the inodes that it maps. An inode is what the kernel calls a mapped
+ * file, by device and number; it may have a file with probes, or none. A file has several inodes
+ * when containers share it: their overlays show each an inode of its own, while the kernel puts
+ * probes on the one below, where two would be hit twice.
+ *
+ * What changes is counted anew from the processes, never up and down: nothing can get lost. */
+#include "tls_libraries.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "new_mappings.h"
+#include "pool.h"
+
+#define BUCKETS 1024 /* of processes; a power of two */
+#define INODES_PER_PROCESS 12
+#define INODES_MAX 4096
+#define MAPS_LINES_MAX 100000
+#define OVERLAYFS_MAGIC 0x794c7630
+#define ALL_GROUPS (TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT)
+
+struct file {
+	struct file *next;
+	int fd; /* for groups that are asked for later; keeps its inode's number from others */
+	bool on_overlay;
+	pid_t pid; /* the process that it was found in, and its path there: for log lines */
+	char path[128];
+	struct tls_places places;
+	struct uprobe *probes[TLS_PROBES_MAX];
+	bool failed[TLS_PROBES_MAX]; /* is not tried again */
+	bool refused; /* which was told */
+	/* counted anew */
+	size_t process_count;
+	size_t without_caller; /* of those, with no TLS_FILE_CALLER */
+	unsigned groups;
+	uint64_t idle_ns; /* since when nobody maps it; 0: somebody does */
+};
+
+struct inode {
+	struct inode *next;
+	uint32_t major, minor;
+	uint64_t number;
+	struct file *file; /* NULL: nothing to probe in it */
+	size_t process_count; /* counted anew */
+};
+
+struct process {
+	struct process *next;
+	pid_t pid;
+	unsigned groups;
+	bool unread; /* its maps are to be read */
+	size_t inode_count;
+	struct inode *inodes[INODES_PER_PROCESS];
+};
+
+struct tls_libraries {
+	struct tls_libraries_config config;
+	struct uprobes *uprobes;
+	struct new_mappings *mappings; /* NULL: no privilege */
+	struct pool process_pool, inode_pool;
+	struct process *processes[BUCKETS];
+	struct inode *inodes;
+	struct file *files;
+	size_t file_count;
+	size_t unread_count;
+	bool changed;
+	struct tls_libraries_stats stats;
+};
+
+static struct process **bucket_of(struct tls_libraries *t, pid_t pid)
+{
+	return &t->processes[(uint32_t)pid % BUCKETS];
+}
+
+static struct process *find_process(const struct tls_libraries *t, pid_t pid)
+{
+	struct process *p = t->processes[(uint32_t)pid % BUCKETS];
+
+	while (p && p->pid != pid)
+		p = p->next;
+	return p;
+}
+
+/* --- files --- */
+
+static void detach_all(struct tls_libraries *t, struct file *file)
+{
+	for (size_t i = 0; i < t->config.probe_count; i++) {
+		uprobes_detach(t->uprobes, file->probes[i]);
+		file->probes[i] = NULL;
+	}
+}
+
+static void free_file(struct tls_libraries *t, struct file *file)
+{
+	log_debug("tls: %s: no process left, probes removed", file->path);
+	detach_all(t, file);
+	close(file->fd);
+	free(file);
+	t->file_count--;
+}
+
+static void refuse(struct tls_libraries *t, const char *path, pid_t pid, int error)
+{
+	t->stats.refused_files++;
+	log_warning("%s (process %d) cannot be probed: %s; HTTPS by it is not seen", path, pid,
+		    error == -ENOENT ? "it does not tell where OpenSSL's functions are"
+				     : strerror(-error));
+}
+
+/* The inode itself, by the name of its mapping. Without CAP_CHECKPOINT_RESTORE by its path; then it
+ * may be another file of that name. */
+static int open_mapped(const struct tls_libraries *t, const struct new_mapping *mapping)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	char path[4200];
+	struct stat status;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%d/map_files/%llx-%llx", t->config.proc_path, mapping->pid,
+		 (unsigned long long)mapping->begin, (unsigned long long)mapping->end);
+	fd = open(path, flags);
+	if (fd < 0 && (errno == EPERM || errno == EACCES)) {
+		snprintf(path, sizeof(path), "%s/%d/root%s", t->config.proc_path, mapping->pid,
+			 mapping->path);
+		fd = open(path, flags);
+		if (fd >= 0 && (fstat(fd, &status) || status.st_ino != mapping->inode)) {
+			close(fd);
+			fd = -1;
+			errno = ESTALE;
+		}
+	}
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	return fd;
+}
+
+/* Whether two files on overlays are the same below: the number, size and times are shown from
+ * there. */
+static bool is_same_below(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static struct file *find_file(const struct tls_libraries *t, const struct stat *status,
+			      bool on_overlay)
+{
+	struct file *file = t->files;
+
+	for (; file; file = file->next) {
+		struct stat known; /* times change when a file loses its name */
+
+		if (file->on_overlay != on_overlay || fstat(file->fd, &known))
+			continue;
+		if (on_overlay ? is_same_below(&known, status)
+			       : known.st_ino == status->st_ino && known.st_dev == status->st_dev)
+			return file;
+	}
+	return NULL;
+}
+
+static bool is_on_overlay(int fd)
+{
+	struct statfs system;
+
+	return !fstatfs(fd, &system) && system.f_type == OVERLAYFS_MAGIC;
+}
+
+/* A file with places for probes that is open as fd, which it takes over; NULL: nothing to probe. */
+static struct file *add_file(struct tls_libraries *t, int fd, const struct new_mapping *mapping)
+{
+	bool on_overlay = is_on_overlay(fd);
+	struct file *file = NULL;
+	struct stat status = {0};
+	int error;
+
+	if (!fstat(fd, &status))
+		file = find_file(t, &status, on_overlay);
+	if (file) {
+		close(fd);
+		return file;
+	}
+	file = calloc(1, sizeof(*file));
+	error = !file ? -ENOMEM
+		      : tls_places_find(&file->places, fd, mapping->path, t->config.probes,
+					t->config.probe_count);
+	if (!error && t->file_count == TLS_FILES_MAX)
+		error = -ENOSPC;
+	if (error) {
+		if (error != -ENOENT ||
+		    tls_places_should_be_in(mapping->path, (uint64_t)status.st_size))
+			refuse(t, mapping->path, mapping->pid, error);
+		free(file);
+		close(fd);
+		return NULL;
+	}
+	file->fd = fd;
+	file->on_overlay = on_overlay;
+	file->pid = mapping->pid;
+	snprintf(file->path, sizeof(file->path), "%s", mapping->path);
+	file->next = t->files;
+	t->files = file;
+	t->file_count++;
+	return file;
+}
+
+static struct inode *find_inode(struct tls_libraries *t, const struct new_mapping *mapping)
+{
+	struct inode *inode = t->inodes;
+	int fd;
+
+	for (; inode; inode = inode->next) {
+		if (inode->number == mapping->inode && inode->major == mapping->major &&
+		    inode->minor == mapping->minor)
+			return inode;
+	}
+	fd = open_mapped(t, mapping);
+	if (fd == -ENOENT || fd == -ESRCH)
+		return NULL; /* gone: the process, or the mapping */
+	inode = pool_take(&t->inode_pool);
+	if (!inode) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	inode->number = mapping->inode;
+	inode->major = mapping->major;
+	inode->minor = mapping->minor;
+	if (fd >= 0)
+		inode->file = add_file(t, fd, mapping);
+	else if (tls_places_should_be_in(mapping->path, 0))
+		refuse(t, mapping->path, mapping->pid, fd);
+	inode->next = t->inodes;
+	t->inodes = inode;
+	return inode;
+}
+
+/* --- processes --- */
+
+static void add_mapping(struct tls_libraries *t, struct process *p,
+			const struct new_mapping *mapping)
+{
+	struct inode *inode;
+
+	if (!mapping->inode || !tls_places_may_be_in(mapping->path) ||
+	    p->inode_count == INODES_PER_PROCESS)
+		return;
+	inode = find_inode(t, mapping);
+	if (!inode)
+		return;
+	for (size_t i = 0; i < p->inode_count; i++) {
+		if (p->inodes[i] == inode)
+			return;
+	}
+	p->inodes[p->inode_count++] = inode;
+	t->changed = true;
+}
+
+static void on_mapping(void *context, const struct new_mapping *mapping)
+{
+	struct tls_libraries *t = context;
+	struct process *p = find_process(t, mapping->pid);
+
+	if (p)
+		add_mapping(t, p, mapping);
+}
+
+/* begin-end rwxp offset major:minor inode path */
+static void read_line(struct tls_libraries *t, struct process *p, char *line)
+{
+	unsigned long long begin, end, inode;
+	struct new_mapping mapping = {.pid = p->pid};
+	int path_at = 0;
+	char rights[5];
+
+	if (sscanf(line, "%llx-%llx %4s %*x %x:%x %llu %n", &begin, &end, rights, &mapping.major,
+		   &mapping.minor, &inode, &path_at) < 6 ||
+	    !path_at || rights[2] != 'x')
+		return;
+	line[strcspn(line, "\n")] = '\0';
+	mapping.begin = begin;
+	mapping.end = end;
+	mapping.inode = inode;
+	mapping.path = line + path_at;
+	add_mapping(t, p, &mapping);
+}
+
+static void read_maps(struct tls_libraries *t, struct process *p)
+{
+	char path[64], line[4400];
+	FILE *maps;
+
+	p->unread = false;
+	p->inode_count = 0;
+	t->changed = true;
+	snprintf(path, sizeof(path), "%s/%d/maps", t->config.proc_path, p->pid);
+	maps = fopen(path, "re");
+	if (!maps)
+		return; /* it has gone; its exit will be told */
+	for (int i = 0; i < MAPS_LINES_MAX && fgets(line, sizeof(line), maps); i++)
+		read_line(t, p, line);
+	fclose(maps);
+}
+
+static void each_process(struct tls_libraries *t,
+			 void (*visit)(struct tls_libraries *t, struct process *p))
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct process *p = t->processes[i]; p; p = p->next)
+			visit(t, p);
+	}
+}
+
+static void read_if_unread(struct tls_libraries *t, struct process *p)
+{
+	if (p->unread)
+		read_maps(t, p);
+}
+
+static void mark_unread(struct tls_libraries *t, struct process *p)
+{
+	p->unread = true;
+	t->unread_count++;
+}
+
+void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
+{
+	struct process **at = bucket_of(t, pid), *p;
+
+	while (*at && (*at)->pid != pid)
+		at = &(*at)->next;
+	p = *at;
+	if (!wanted && p) {
+		*at = p->next;
+		pool_give(&t->process_pool, p);
+		t->changed = true;
+	}
+	if (!wanted)
+		return;
+	if (!p) {
+		p = pool_take(&t->process_pool);
+		if (!p) {
+			t->stats.refused_processes++;
+			return;
+		}
+		p->pid = pid;
+		*at = p;
+	}
+	p->groups = ALL_GROUPS;
+	mark_unread(t, p);
+}
+
+void tls_libraries_set_groups(struct tls_libraries *t, pid_t pid, unsigned groups)
+{
+	struct process *p = find_process(t, pid);
+
+	if (!p || p->groups == groups)
+		return;
+	p->groups = groups;
+	t->changed = true;
+}
+
+bool tls_libraries_cover(const struct tls_libraries *t, pid_t pid)
+{
+	const struct process *p = find_process(t, pid);
+
+	for (size_t i = 0; p && i < p->inode_count; i++) {
+		const struct file *file = p->inodes[i]->file;
+
+		for (size_t k = 0; file && k < t->config.probe_count; k++) {
+			if (file->probes[k])
+				return true;
+		}
+	}
+	return false;
+}
+
+/* --- from processes to probes --- */
+
+static void count_process(struct tls_libraries *t, struct process *p)
+{
+	bool has_caller = false, has_file = false;
+
+	for (size_t i = 0; i < p->inode_count; i++) {
+		struct file *file = p->inodes[i]->file;
+
+		has_caller = has_caller || (file && file->places.kind == TLS_FILE_CALLER);
+	}
+	for (size_t i = 0; i < p->inode_count; i++) {
+		struct file *file = p->inodes[i]->file;
+
+		p->inodes[i]->process_count++;
+		if (!file)
+			continue;
+		has_file = true;
+		file->process_count++;
+		file->without_caller += !has_caller;
+		file->groups |= p->groups;
+	}
+	t->stats.process_count += has_file;
+}
+
+static void count_anew(struct tls_libraries *t)
+{
+	t->stats.process_count = 0;
+	for (struct inode *inode = t->inodes; inode; inode = inode->next)
+		inode->process_count = 0;
+	for (struct file *file = t->files; file; file = file->next) {
+		file->process_count = file->without_caller = 0;
+		file->groups = 0;
+	}
+	each_process(t, count_process);
+}
+
+static bool is_wanted(const struct tls_libraries *t, const struct file *file, size_t i)
+{
+	const struct tls_probe *probe = &t->config.probes[i];
+
+	if (!file->places.of[i].count || !(probe->groups & file->groups))
+		return false;
+	return probe->place != TLS_PLACE_BEHIND_CALL_OR_RETURN ||
+	       file->places.kind == TLS_FILE_CALLER || file->without_caller;
+}
+
+static void attach(struct tls_libraries *t, struct file *file, size_t i)
+{
+	int error = uprobes_attach(t->uprobes, &file->probes[i], t->config.probes[i].program,
+				   file->fd, &file->places.of[i]);
+
+	if (!error) {
+		log_debug("tls: %s: %s is probed", file->path, t->config.probes[i].function);
+		return;
+	}
+	if (!file->refused)
+		refuse(t, file->path, file->pid, error);
+	file->refused = true;
+	file->failed[i] = true;
+}
+
+static void attach_wanted(struct tls_libraries *t, struct file *file)
+{
+	for (size_t i = 0; i < t->config.probe_count; i++) {
+		if (!is_wanted(t, file, i)) {
+			uprobes_detach(t->uprobes, file->probes[i]);
+			file->probes[i] = NULL;
+		} else if (!file->probes[i] && !file->failed[i]) {
+			attach(t, file, i);
+		}
+	}
+}
+
+static void apply(struct tls_libraries *t, uint64_t now_ns)
+{
+	struct inode **at = &t->inodes;
+
+	count_anew(t);
+	/* A number may be another file's once nobody maps it. */
+	while (*at) {
+		struct inode *inode = *at;
+
+		if (inode->process_count) {
+			at = &inode->next;
+			continue;
+		}
+		*at = inode->next;
+		pool_give(&t->inode_pool, inode);
+	}
+	for (struct file *file = t->files; file; file = file->next) {
+		if (file->process_count) {
+			file->idle_ns = 0;
+			attach_wanted(t, file);
+		} else if (!file->idle_ns) {
+			file->idle_ns = now_ns;
+		}
+	}
+}
+
+static void free_idle(struct tls_libraries *t, uint64_t now_ns)
+{
+	struct file **at = &t->files;
+
+	while (*at) {
+		struct file *file = *at;
+
+		if (!file->idle_ns || now_ns < file->idle_ns + TLS_IDLE_NS) {
+			at = &file->next;
+			continue;
+		}
+		*at = file->next;
+		free_file(t, file);
+	}
+}
+
+void tls_libraries_run(struct tls_libraries *t, uint64_t now_ns)
+{
+	if (t->mappings && !new_mappings_take(t->mappings, on_mapping, t)) {
+		t->stats.lost_mappings++;
+		each_process(t, mark_unread);
+	}
+	if (t->unread_count) {
+		t->unread_count = 0;
+		each_process(t, read_if_unread);
+	}
+	if (t->changed) {
+		t->changed = false;
+		apply(t, now_ns);
+	}
+	free_idle(t, now_ns);
+}
+
+/* --- all of it --- */
+
+int tls_libraries_open(struct tls_libraries **out, const struct tls_libraries_config *config)
+{
+	struct tls_libraries *t;
+	int error;
+
+	if (config->probe_count > TLS_PROBES_MAX)
+		return -EINVAL;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->config = *config;
+	pool_init(&t->process_pool, sizeof(struct process), TLS_PROCESSES_MAX);
+	pool_init(&t->inode_pool, sizeof(struct inode), INODES_MAX);
+	error = uprobes_open(&t->uprobes, config->mode);
+	if (error) {
+		tls_libraries_close(t);
+		return error;
+	}
+	error = new_mappings_open(&t->mappings);
+	if (error)
+		log_warning("perf events: %s; TLS libraries that are loaded late are not seen, run "
+			    "as root or with CAP_PERFMON",
+			    strerror(-error));
+	*out = t;
+	return 0;
+}
+
+int tls_libraries_fd(const struct tls_libraries *t)
+{
+	return t->mappings ? new_mappings_fd(t->mappings) : -1;
+}
+
+struct tls_libraries_stats tls_libraries_stats(const struct tls_libraries *t)
+{
+	struct tls_libraries_stats stats = t->stats;
+
+	stats.file_count = t->file_count;
+	return stats;
+}
+
+void tls_libraries_close(struct tls_libraries *t)
+{
+	if (!t)
+		return;
+	while (t->files) {
+		struct file *file = t->files;
+
+		t->files = file->next;
+		free_file(t, file);
+	}
+	uprobes_close(t->uprobes);
+	new_mappings_close(t->mappings);
+	pool_close(&t->process_pool);
+	pool_close(&t->inode_pool);
+	free(t);
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "uprobes.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/perf_event.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+#define FD_PATH_BYTES 32
+/* enum bpf_attach_type of Linux 6.6; the headers of Debian 12 are older */
+#define TRACE_UPROBE_MULTI ((enum bpf_attach_type)48)
+
+struct uprobes {
+	enum uprobe_mode mode;
+	pthread_mutex_t lock;
+	pthread_cond_t none_left;
+	size_t detaching; /* threads; under the lock */
+};
+
+struct uprobe {
+	size_t link_count;
+	struct bpf_link *links[UPROBE_PLACES_MAX];
+};
+
+/* Asks for a link at something that is no file: a kernel that knows such links says so, any other
+ * says that it does not know what is asked. */
+static bool has_multi(void)
+{
+	const struct bpf_insn instructions[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, load, .expected_attach_type = TRACE_UPROBE_MULTI);
+	LIBBPF_OPTS(bpf_link_create_opts, create);
+	cleanup_close int program = -1;
+	const unsigned long offset = 0;
+	int link;
+
+	program = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", instructions, 2, &load);
+	if (program < 0)
+		return false;
+	create.uprobe_multi.path = "/";
+	create.uprobe_multi.offsets = &offset;
+	create.uprobe_multi.cnt = 1;
+	link = bpf_link_create(program, -1, TRACE_UPROBE_MULTI, &create);
+	if (link < 0)
+		return link == -EBADF;
+	close(link);
+	return true;
+}
+
+/* Perf events of uprobes have a type of their own, and want CAP_SYS_ADMIN since CVE-2025-38466 was
+ * mended: asked in the same way. */
+static bool has_perf(void)
+{
+	struct perf_event_attr attributes = {.size = sizeof(attributes)};
+	FILE *file = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
+	unsigned type;
+	int fields;
+
+	if (!file)
+		return false;
+	fields = fscanf(file, "%u", &type);
+	fclose(file);
+	if (fields != 1)
+		return false;
+	attributes.type = type;
+	attributes.uprobe_path = (uint64_t)(uintptr_t) "/";
+	return syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC) < 0 &&
+	       errno == EINVAL;
+}
+
+enum uprobe_mode uprobes_mode(void)
+{
+	if (has_multi())
+		return UPROBE_MULTI;
+	return has_perf() ? UPROBE_PERF : UPROBE_NONE;
+}
+
+void uprobes_prepare(struct bpf_program *program, enum uprobe_mode mode)
+{
+	bpf_program__set_autoattach(program, false);
+	if (mode == UPROBE_NONE)
+		bpf_program__set_autoload(program, false);
+	else if (mode == UPROBE_MULTI)
+		bpf_program__set_expected_attach_type(program, TRACE_UPROBE_MULTI);
+}
+
+static int attach_multi(struct uprobe *u, struct bpf_program *program, const char *path,
+			const struct uprobe_places *places)
+{
+	LIBBPF_OPTS(bpf_uprobe_multi_opts, options);
+	unsigned long offsets[UPROBE_PLACES_MAX];
+	__u64 cookies[UPROBE_PLACES_MAX];
+
+	for (size_t i = 0; i < places->count; i++) {
+		offsets[i] = places->offsets[i];
+		cookies[i] = places->cookie;
+	}
+	options.offsets = offsets;
+	options.cookies = cookies;
+	options.cnt = places->count;
+	options.retprobe = places->is_return;
+	u->links[0] = bpf_program__attach_uprobe_multi(program, -1, path, NULL, &options);
+	if (!u->links[0])
+		return -errno;
+	u->link_count = 1;
+	return 0;
+}
+
+static int attach_perf(struct uprobe *u, struct bpf_program *program, const char *path,
+		       const struct uprobe_places *places)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, options, .bpf_cookie = places->cookie,
+		    .retprobe = places->is_return);
+
+	while (u->link_count < places->count) {
+		struct bpf_link *link = bpf_program__attach_uprobe_opts(
+			program, -1, path, places->offsets[u->link_count], &options);
+
+		if (!link)
+			return -errno;
+		u->links[u->link_count++] = link;
+	}
+	return 0;
+}
+
+int uprobes_open(struct uprobes **out, enum uprobe_mode mode)
+{
+	struct uprobes *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	u->mode = mode;
+	pthread_mutex_init(&u->lock, NULL);
+	pthread_cond_init(&u->none_left, NULL);
+	*out = u;
+	return 0;
+}
+
+int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
+		   const struct uprobe_places *places)
+{
+	char path[FD_PATH_BYTES];
+	struct uprobe *uprobe;
+	int error;
+
+	if (u->mode == UPROBE_NONE || !places->count || places->count > UPROBE_PLACES_MAX)
+		return -EINVAL;
+	uprobe = calloc(1, sizeof(*uprobe));
+	if (!uprobe)
+		return -ENOMEM;
+	/* By this name the kernel finds the very inode, also a deleted one. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	error = u->mode == UPROBE_MULTI ? attach_multi(uprobe, program, path, places)
+					: attach_perf(uprobe, program, path, places);
+	if (error) {
+		uprobes_detach(u, uprobe);
+		return error;
+	}
+	*out = uprobe;
+	return 0;
+}
+
+struct detaching {
+	struct uprobes *u;
+	struct bpf_link *link;
+};
+
+static void *detach_link(void *argument)
+{
+	struct detaching *d = argument;
+	struct uprobes *u = d->u;
+
+	bpf_link__destroy(d->link);
+	free(d);
+	pthread_mutex_lock(&u->lock);
+	if (--u->detaching == 0)
+		pthread_cond_signal(&u->none_left);
+	pthread_mutex_unlock(&u->lock);
+	return NULL;
+}
+
+static bool start_detaching(struct uprobes *u, struct bpf_link *link)
+{
+	struct detaching *d = malloc(sizeof(*d));
+	pthread_t thread;
+
+	if (!d)
+		return false;
+	*d = (struct detaching){.u = u, .link = link};
+	pthread_mutex_lock(&u->lock);
+	u->detaching++;
+	pthread_mutex_unlock(&u->lock);
+	if (pthread_create(&thread, NULL, detach_link, d)) {
+		pthread_mutex_lock(&u->lock);
+		u->detaching--;
+		pthread_mutex_unlock(&u->lock);
+		free(d);
+		return false;
+	}
+	pthread_detach(thread);
+	return true;
+}
+
+void uprobes_detach(struct uprobes *u, struct uprobe *uprobe)
+{
+	if (!uprobe)
+		return;
+	for (size_t i = 0; i < uprobe->link_count; i++) {
+		if (!start_detaching(u, uprobe->links[i]))
+			bpf_link__destroy(uprobe->links[i]);
+	}
+	free(uprobe);
+}
+
+void uprobes_close(struct uprobes *u)
+{
+	if (!u)
+		return;
+	pthread_mutex_lock(&u->lock);
+	while (u->detaching)
+		pthread_cond_wait(&u->none_left, &u->lock);
+	pthread_mutex_unlock(&u->lock);
+	pthread_cond_destroy(&u->none_left);
+	pthread_mutex_destroy(&u->lock);
+	free(u);
+}
