@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define NEW_MAPPINGS_REST_MS 5
+#define NEW_MAPPINGS_REST_MS 10
 
 struct new_mapping {
 	pid_t pid;

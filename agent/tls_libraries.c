@@ -8,16 +8,14 @@
 #include "tls_libraries.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
-#include "cleanup.h"
 #include "log.h"
+#include "mapped_file.h"
 #include "new_mappings.h"
 #include "pool.h"
 
@@ -25,13 +23,14 @@
 #define INODES_PER_PROCESS 12
 #define INODES_MAX 4096
 #define MAPS_LINES_MAX 100000
-#define OVERLAYFS_MAGIC 0x794c7630
+/* Of /proc/PID/maps, 0.5 to 1 ms each, in one run: of new processes, and after lost news. */
+#define READS_MAX 64
+#define READS_AGAIN_MAX 8
 #define ALL_GROUPS (TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT)
 
 struct file {
 	struct file *next;
 	int fd; /* for groups that are asked for later; keeps its inode's number from others */
-	bool on_overlay;
 	pid_t pid; /* the process that it was found in, and its path there: for log lines */
 	char path[128];
 	struct tls_places places;
@@ -57,7 +56,8 @@ struct process {
 	struct process *next;
 	pid_t pid;
 	unsigned groups;
-	bool unread; /* its maps are to be read */
+	bool unread; /* its maps are to be read ... */
+	bool stale; /* ... and again, when there is time */
 	size_t inode_count;
 	struct inode *inodes[INODES_PER_PROCESS];
 };
@@ -71,7 +71,8 @@ struct tls_libraries {
 	struct inode *inodes;
 	struct file *files;
 	size_t file_count;
-	size_t unread_count;
+	size_t unread_count, stale_count; /* at most so many */
+	size_t reads_left; /* in this run */
 	bool changed;
 	struct tls_libraries_stats stats;
 };
@@ -117,80 +118,22 @@ static void refuse(struct tls_libraries *t, const char *path, pid_t pid, int err
 				     : strerror(-error));
 }
 
-/* The inode itself, by the name of its mapping. Without CAP_CHECKPOINT_RESTORE by its path; then it
- * may be another file of that name. */
-static int open_mapped(const struct tls_libraries *t, const struct new_mapping *mapping)
-{
-	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	char path[4200];
-	struct stat status;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%d/map_files/%llx-%llx", t->config.proc_path, mapping->pid,
-		 (unsigned long long)mapping->begin, (unsigned long long)mapping->end);
-	fd = open(path, flags);
-	if (fd < 0 && (errno == EPERM || errno == EACCES)) {
-		snprintf(path, sizeof(path), "%s/%d/root%s", t->config.proc_path, mapping->pid,
-			 mapping->path);
-		fd = open(path, flags);
-		if (fd >= 0 && (fstat(fd, &status) || status.st_ino != mapping->inode)) {
-			close(fd);
-			fd = -1;
-			errno = ESTALE;
-		}
-	}
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
-		close(fd);
-		return -EINVAL;
-	}
-	return fd;
-}
-
-/* Whether two files on overlays are the same below: the number, size and times are shown from
- * there. */
-static bool is_same_below(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-static struct file *find_file(const struct tls_libraries *t, const struct stat *status,
-			      bool on_overlay)
+static struct file *find_file(const struct tls_libraries *t, int fd)
 {
 	struct file *file = t->files;
 
-	for (; file; file = file->next) {
-		struct stat known; /* times change when a file loses its name */
-
-		if (file->on_overlay != on_overlay || fstat(file->fd, &known))
-			continue;
-		if (on_overlay ? is_same_below(&known, status)
-			       : known.st_ino == status->st_ino && known.st_dev == status->st_dev)
-			return file;
-	}
-	return NULL;
-}
-
-static bool is_on_overlay(int fd)
-{
-	struct statfs system;
-
-	return !fstatfs(fd, &system) && system.f_type == OVERLAYFS_MAGIC;
+	while (file && !mapped_file_is_same(file->fd, fd))
+		file = file->next;
+	return file;
 }
 
 /* A file with places for probes that is open as fd, which it takes over; NULL: nothing to probe. */
 static struct file *add_file(struct tls_libraries *t, int fd, const struct new_mapping *mapping)
 {
-	bool on_overlay = is_on_overlay(fd);
-	struct file *file = NULL;
+	struct file *file = find_file(t, fd);
 	struct stat status = {0};
 	int error;
 
-	if (!fstat(fd, &status))
-		file = find_file(t, &status, on_overlay);
 	if (file) {
 		close(fd);
 		return file;
@@ -203,14 +146,14 @@ static struct file *add_file(struct tls_libraries *t, int fd, const struct new_m
 		error = -ENOSPC;
 	if (error) {
 		if (error != -ENOENT ||
-		    tls_places_should_be_in(mapping->path, (uint64_t)status.st_size))
+		    (!fstat(fd, &status) &&
+		     tls_places_should_be_in(mapping->path, (uint64_t)status.st_size)))
 			refuse(t, mapping->path, mapping->pid, error);
 		free(file);
 		close(fd);
 		return NULL;
 	}
 	file->fd = fd;
-	file->on_overlay = on_overlay;
 	file->pid = mapping->pid;
 	snprintf(file->path, sizeof(file->path), "%s", mapping->path);
 	file->next = t->files;
@@ -229,7 +172,7 @@ static struct inode *find_inode(struct tls_libraries *t, const struct new_mappin
 		    inode->minor == mapping->minor)
 			return inode;
 	}
-	fd = open_mapped(t, mapping);
+	fd = mapped_file_open(t->config.proc_path, mapping);
 	if (fd == -ENOENT || fd == -ESRCH)
 		return NULL; /* gone: the process, or the mapping */
 	inode = pool_take(&t->inode_pool);
@@ -305,7 +248,7 @@ static void read_maps(struct tls_libraries *t, struct process *p)
 	char path[64], line[4400];
 	FILE *maps;
 
-	p->unread = false;
+	p->unread = p->stale = false;
 	p->inode_count = 0;
 	t->changed = true;
 	snprintf(path, sizeof(path), "%s/%d/maps", t->config.proc_path, p->pid);
@@ -328,14 +271,32 @@ static void each_process(struct tls_libraries *t,
 
 static void read_if_unread(struct tls_libraries *t, struct process *p)
 {
-	if (p->unread)
-		read_maps(t, p);
+	if (!p->unread)
+		return;
+	if (!t->reads_left) {
+		t->unread_count++;
+		return;
+	}
+	t->reads_left--;
+	read_maps(t, p);
 }
 
-static void mark_unread(struct tls_libraries *t, struct process *p)
+static void read_if_stale(struct tls_libraries *t, struct process *p)
 {
-	p->unread = true;
-	t->unread_count++;
+	if (!p->stale)
+		return;
+	if (!t->reads_left) {
+		t->stale_count++;
+		return;
+	}
+	t->reads_left--;
+	read_maps(t, p);
+}
+
+static void mark_stale(struct tls_libraries *t, struct process *p)
+{
+	p->stale = true;
+	t->stale_count++;
 }
 
 void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
@@ -362,7 +323,8 @@ void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
 		*at = p;
 	}
 	p->groups = ALL_GROUPS;
-	mark_unread(t, p);
+	p->unread = true;
+	t->unread_count++;
 }
 
 void tls_libraries_set_groups(struct tls_libraries *t, pid_t pid, unsigned groups)
@@ -510,11 +472,17 @@ void tls_libraries_run(struct tls_libraries *t, uint64_t now_ns)
 {
 	if (t->mappings && !new_mappings_take(t->mappings, on_mapping, t)) {
 		t->stats.lost_mappings++;
-		each_process(t, mark_unread);
+		each_process(t, mark_stale);
 	}
 	if (t->unread_count) {
 		t->unread_count = 0;
+		t->reads_left = READS_MAX;
 		each_process(t, read_if_unread);
+	}
+	if (t->stale_count) {
+		t->stale_count = 0;
+		t->reads_left = READS_AGAIN_MAX;
+		each_process(t, read_if_stale);
 	}
 	if (t->changed) {
 		t->changed = false;

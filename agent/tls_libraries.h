@@ -7,7 +7,7 @@
  * instruction. It loses them TLS_IDLE_NS after the last wanted process has gone.
  *
  * A library that is loaded late is told at once (new_mappings.h); /proc/PID/maps is read once for
- * each process, 0.2 ms for some hundred mappings, and again when such news were lost.
+ * each process, 1 ms for 700 mappings, and again when such news were lost; some in each run.
  *
  * With a process's wanting come the groups of probes that it asks for (all at first); a probe is on
  * a file while any of its processes asks for one of the probe's groups.
@@ -49,7 +49,7 @@ void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted);
 /* Sets the groups of a wanted process (enum tls_group); no effect for others. */
 void tls_libraries_set_groups(struct tls_libraries *t, pid_t pid, unsigned groups);
 /* Looks at what has changed, and attaches and detaches. Call when the descriptor is readable, after
- * calls of the above, and once a second. */
+ * calls of the above, and some times a second. */
 void tls_libraries_run(struct tls_libraries *t, uint64_t now_ns);
 
 /* Whether a file that the process maps has probes: its TLS is seen. */

@@ -18,7 +18,7 @@ bpf        bpf/*.bpf vmlinux/vmlinux                    < record
 plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrusted_file
 plain      agent/version agent/links agent/deadlines agent/elf_* agent/prologue
 kernel     agent/kernel
-probes     agent/uprobes agent/new_mappings agent/tls_*         < plain
+probes     agent/uprobes agent/new_mappings agent/mapped_file agent/tls_* < plain
 capture    agent/capture agent/bittern.skel             < plain record
 decode     agent/decode                                 < record
 http       agent/http                                   < plain
