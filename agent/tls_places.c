@@ -114,7 +114,8 @@ int tls_places_find(struct tls_places *places, int fd, const char *path,
 			at->count = 1;
 			at->is_return = true;
 		}
-		found = 0;
+		if (symbol->offset != symbols[0].offset)
+			found = 0; /* a parser alone is not enough */
 	}
 	return found;
 }

@@ -2,8 +2,10 @@
 /* tls_places - where in a file the probes on TLS belong.
  *
  * Three kinds of file: a library with OpenSSL's functions (libssl.so of the system, of a conda
- * environment, libssl-HASH.so of a wheel); node, which has them inside, next to its HTTP parser;
- * and what calls them in Python, the module _ssl. No state; files are untrusted (elf_file.h). */
+ * environment, libssl-HASH.so of a wheel); node, which has them inside, next to its HTTP parser (if
+ * it loads libssl instead, as Debian's does, that is probed, and the parser is not: it would tell
+ * the same again); and what calls them in Python, the module _ssl. No state; files are untrusted
+ * (elf_file.h). */
 #ifndef BITTERN_TLS_PLACES_H
 #define BITTERN_TLS_PLACES_H
 

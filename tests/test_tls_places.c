@@ -128,12 +128,15 @@ static void other_files_have_none(void **state)
 	struct tls_places places;
 	cleanup_close int text = memfd_create("text", MFD_CLOEXEC);
 	cleanup_close int library = open_made("libssl.so.3");
+	cleanup_close int parser = open_made("libnode.so.108");
 	cleanup_close int caller = open_made("_ssl.made.so");
 
 	(void)state;
 	assert_int_equal(tls_places_find(&places, text, "/x/libssl.so", probes, PROBE_COUNT),
 			 -ENOEXEC);
-	/* a module that calls nothing, a library that has nothing */
+	/* a parser without OpenSSL, a module that calls nothing, a library that has nothing */
+	assert_int_equal(tls_places_find(&places, parser, "/x/libnode.so.108", probes, PROBE_COUNT),
+			 -ENOENT);
 	assert_int_equal(tls_places_find(&places, library, "/x/_ssl.so", probes, PROBE_COUNT),
 			 -ENOENT);
 	assert_int_equal(tls_places_find(&places, caller, "/x/libssl.so", probes, PROBE_COUNT),
