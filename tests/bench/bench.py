@@ -271,6 +271,31 @@ def words():
     return [a + b for a in first for b in second]
 
 
+CLASSIC = "text/plain;version=0.0.4"
+EXPOSITIONS = (
+    ("text", CLASSIC, "identity"),
+    ("text, gzip", CLASSIC, "gzip"),
+    ("OpenMetrics, gzip", "application/openmetrics-text;version=1.0.0", "gzip"),
+    ("protobuf, gzip", "application/vnd.google.protobuf;"
+     "proto=io.prometheus.client.MetricFamily;encoding=delimited", "gzip"),
+)
+
+
+def scrape_often(agent, headers):
+    """(ms of each, bytes on the wire, ms of the agent's CPU for one)"""
+    times, reader = [], http.client.HTTPConnection("127.0.0.1", agent.port)
+    reader.connect()
+    count = 10 if QUICK else 40
+    cpu = cpu_ns(agent.pid)
+    for _ in range(count):
+        before = time.perf_counter()
+        reader.request("GET", "/metrics", headers=headers)
+        page = reader.getresponse().read()
+        times.append((time.perf_counter() - before) * 1000)
+    reader.close()
+    return times, len(page), (cpu_ns(agent.pid) - cpu) / 1e6 / count
+
+
 def scrape(table, findings, tmp):
     with contextlib.ExitStack() as stack, host_to_ourselves():
         service = measure.node_http(stack, tmp)
@@ -282,25 +307,17 @@ def scrape(table, findings, tmp):
                 client.request("GET", f"/{word}?status={status}")
                 client.getresponse().read()
                 sent += 1
-            if agent.get("/metrics").count("\n") >= LINES:
+            lines = agent.get("/metrics").count("\n")
+            if lines >= LINES:
                 break
         client.close()
-        times, reader = [], http.client.HTTPConnection("127.0.0.1", agent.port)
-        reader.connect()
-        count = 10 if QUICK else 40
-        cpu = cpu_ns(agent.pid)
-        for _ in range(count):
-            before = time.perf_counter()
-            reader.request("GET", "/metrics")
-            page = reader.getresponse().read().decode()
-            times.append((time.perf_counter() - before) * 1000)
-        lines = page.count("\n")
-        cpu_ms = (cpu_ns(agent.pid) - cpu) / 1e6 / count
+        for name, accept, encoding in EXPOSITIONS:
+            times, size, cpu_ms = scrape_often(agent, {"Accept": accept,
+                                                       "Accept-Encoding": encoding})
+            table.value(f"scrape of {lines:,} lines, {name}", f"{spread(times, '.1f')} ms",
+                        f"<= 10 ms; {size / MB:.2f} MB; {cpu_ms:.1f} ms of the agent's CPU")
         table.expect_count("many series", requests(agent.scrape(), server_port=str(service.port)),
                            sent)
-        table.value("scrape of many lines", f"{spread(times, '.1f')} ms",
-                    f"<= 10 ms; {lines:,} lines, {len(page) / MB:.1f} MB; "
-                    f"{cpu_ms:.1f} ms of the agent's CPU")
         table.value("agent's RSS after these scrapes", f"{rss_bytes(agent.pid) / MB:.1f} MB",
                     f"<= 30 MB; peak {agent.peak_rss_bytes() / MB:.1f} MB")
         agent.stop_clean()

@@ -6,7 +6,7 @@ import shutil
 
 from frameworks import CACHE, HERE
 
-PATH = f"{CACHE}/bin:/usr/bin:/usr/local/bin"
+PATH = CACHE / "bin"  # no other: Prometheus 3 is wanted
 PROMTOOL = shutil.which("promtool", path=PATH)
 PROMETHEUS = shutil.which("prometheus", path=PATH)
 ROOT = HERE.parent.parent

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a real Prometheus, which scrapes every 5 s, answers to the questions of README.md."""
 
-import json
 import random
 import socket
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import pytest
 
 import load
 from frameworks import BIN
-from harness import Program, free_port, wait_for
+from harness import free_port
 from load import Request
-from promql import PROMETHEUS, RULES, expression, questions
+from prometheus_server import Prometheus, with_prometheus
+from promql import expression, questions
 
-pytestmark = pytest.mark.skipif(
-    not PROMETHEUS, reason="no prometheus: tests/setup.sh could not get it")
+pytestmark = with_prometheus
 
 COMMAND = [BIN / "uvicorn", "slow_fastapi.api:app", "--port", "{port}", "--log-level", "warning"]
 NAME, SLO, LIMIT_S = "slow_fastapi", "99@1s", 1
@@ -35,52 +32,6 @@ RARE = {
     "Which backends cannot be reached": (
         {"server_address": "127.0.0.1", "error_type": "connection_refused"}, None),
 }
-
-
-class Prometheus(Program):
-    """Scrapes the agent every 5 s and has our rules. Ready when the constructor returns."""
-
-    def __init__(self, tmp, agent):
-        self.url = f"http://127.0.0.1:{free_port()}"
-        config = tmp / "prometheus.yml"
-        config.write_text(json.dumps({  # JSON is YAML
-            "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
-            "rule_files": [str(RULES / "bittern-rules.yml")],
-            "scrape_configs": [{"job_name": "bittern", "static_configs": [
-                {"targets": [agent.url.removeprefix("http://")]}]}]}))
-        super().__init__([
-            PROMETHEUS, f"--config.file={config}", f"--storage.tsdb.path={tmp / 'prometheus'}",
-            f"--web.listen-address={self.url.removeprefix('http://')}", "--log.level=warn"],
-            tmp / "prometheus.log")
-        try:
-            wait_for(lambda: self.alive() and self.ready(), "Prometheus", timeout=30)
-        except BaseException as error:
-            self.kill()
-            raise RuntimeError(f"Prometheus did not become ready:\n{self.output()}") from error
-
-    def get(self, path, **query):
-        url = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url, timeout=10) as response:
-            return json.load(response)["data"]
-
-    def ready(self):
-        try:
-            return urllib.request.urlopen(f"{self.url}/-/ready", timeout=5).status == 200
-        except (urllib.error.URLError, ConnectionError):
-            return False
-
-    def ask(self, promql, at=None):
-        """[(labels, value)]"""
-        query = {"query": promql} if at is None else {"query": promql, "time": at}
-        return [(r["metric"], float(r["value"][1]))
-                for r in self.get("/api/v1/query", **query)["result"]]
-
-    def scrape_after(self, moment):
-        """Waits for a scrape that began after the moment, and gives its time (Unix, s)."""
-        def later():
-            scrapes = self.ask('timestamp(up{job="bittern"}) and up{job="bittern"} == 1')
-            return scrapes and scrapes[0][1] > moment and scrapes[0][1]
-        return wait_for(later, "scrape", timeout=15, step=0.05)
 
 
 class Answers:
