@@ -13,15 +13,13 @@
 
 #include "bittern.skel.h"
 #include "log.h"
+#include "ring.h"
 
 struct capture {
 	struct bittern *skeleton;
-	struct ring_buffer *ring;
+	struct ring *ring;
 	int wakeup_fd; /* an epoll set with the ring in it, edge-triggered */
 	int cpu_count;
-	int drained;
-	void (*record)(void *context, const void *bytes, size_t size);
-	void *context;
 };
 
 static int libbpf_log(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -34,15 +32,6 @@ static int libbpf_log(enum libbpf_print_level level, const char *format, va_list
 	vsnprintf(line, sizeof(line), format, arguments);
 	log_debug("%s", line);
 	return 0;
-}
-
-/* Stops the ring's own loop after CAPTURE_DRAIN_MAX records; the one at hand counts as read. */
-static int take_record(void *context, void *bytes, size_t size)
-{
-	struct capture *c = context;
-
-	c->record(c->context, bytes, size);
-	return ++c->drained >= CAPTURE_DRAIN_MAX ? -ECANCELED : 0;
 }
 
 static const char *advice(int error)
@@ -66,8 +55,7 @@ static int explain(char *why, size_t why_len, const char *stage, int error)
 	return error;
 }
 
-/* libbpf's own epoll set is level-triggered: under load it is always readable, and the agent would
- * never sleep. */
+/* Level-triggered the set would always be readable under load, and the agent would never sleep. */
 static int open_wakeup(struct capture *c)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
@@ -95,7 +83,7 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 	if (!error)
 		error = bpf_map__set_max_entries(c->skeleton->maps.records, ring_bytes);
 	if (!error)
-		c->skeleton->rodata->ring_wakeup_bytes = ring_bytes / 4;
+		c->skeleton->rodata->ring_wakeup_bytes = ring_bytes / CAPTURE_WAKEUP_PART;
 	if (!error) { /* iterators are attached when they are run */
 		bpf_program__set_autoattach(c->skeleton->progs.socket_list, false);
 		bpf_program__set_autoattach(c->skeleton->progs.socket_adopt, false);
@@ -106,8 +94,10 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 		capture_close(c);
 		return explain(why, why_len, "cannot load the BPF programs", error);
 	}
-	c->ring = ring_buffer__new(bpf_map__fd(c->skeleton->maps.records), take_record, c, NULL);
-	error = c->ring ? open_wakeup(c) : -errno;
+	error = ring_open(&c->ring, bpf_map__fd(c->skeleton->maps.records), ring_bytes,
+			  sizeof(struct record_io) + RECORD_DATA_MAX);
+	if (!error)
+		error = open_wakeup(c);
 	if (error) {
 		capture_close(c);
 		return explain(why, why_len, "cannot map the ring buffer", error);
@@ -173,11 +163,7 @@ int capture_drain(struct capture *c, void (*record)(void *context, const void *b
 	struct epoll_event event;
 
 	epoll_wait(c->wakeup_fd, &event, 1, 0); /* takes the wake-up, if there is one */
-	c->record = record;
-	c->context = context;
-	c->drained = 0;
-	ring_buffer__consume(c->ring);
-	return c->drained;
+	return ring_drain(c->ring, CAPTURE_DRAIN_MAX, record, context);
 }
 
 void capture_set_wanted(struct capture *c, pid_t pid, bool wanted)
@@ -218,7 +204,7 @@ int capture_list(struct capture *c, bool all,
 
 size_t capture_ring_used(const struct capture *c)
 {
-	return ring__avail_data_size(ring_buffer__ring(c->ring, 0));
+	return ring_used(c->ring);
 }
 
 static uint64_t sum(const __u64 *values, int count)
@@ -257,7 +243,6 @@ static uint64_t skipped_runs(const struct bpf_program *program)
 struct capture_stats capture_stats(struct capture *c)
 {
 	struct capture_stats stats = {0};
-	struct ring *ring = ring_buffer__ring(c->ring, 0);
 	int map = bpf_map__fd(c->skeleton->maps.losses);
 	__u64 values[c->cpu_count];
 	struct bpf_program *program;
@@ -279,7 +264,7 @@ struct capture_stats capture_stats(struct capture *c)
 	first = skipped_runs(c->skeleton->progs.socket_state);
 	second = skipped_runs(c->skeleton->progs.socket_state_2);
 	stats.skipped_runs += first < second ? first : second;
-	stats.ring_bytes = ring__size(ring);
+	stats.ring_bytes = ring_size(c->ring);
 	return stats;
 }
 
@@ -289,7 +274,7 @@ void capture_close(struct capture *c)
 		return;
 	if (c->wakeup_fd >= 0)
 		close(c->wakeup_fd);
-	ring_buffer__free(c->ring);
+	ring_close(c->ring);
 	bittern__destroy(c->skeleton);
 	free(c);
 }

@@ -14,6 +14,7 @@
 #include "../bpf/record.h"
 
 #define CAPTURE_DRAIN_MAX 65536 /* records at once, so that other work gets its turn */
+#define CAPTURE_WAKEUP_PART 8 /* from so much of the ring's fill on the reader is woken */
 
 struct capture;
 

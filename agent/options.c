@@ -13,7 +13,7 @@
 #include "log.h"
 #include "version.h"
 
-#define RING_BYTES_DEFAULT (2u << 20)
+#define RING_BYTES_DEFAULT (4u << 20)
 #define RING_BYTES_MIN (64u << 10)
 #define RING_BYTES_MAX (1u << 30)
 #define FIRST_KEY 256 /* no option has a short form */
@@ -209,7 +209,7 @@ static const struct {
 	 "CPU, memory, threads and descriptors of each process as well (bittern_process_...)",
 	 read_per_process, NULL},
 	{"ring-size", "BYTES",
-	 "Buffer between kernel and agent, a power of two; K and M are understood (default 2M)",
+	 "Buffer between kernel and agent, a power of two; K and M are understood (default 4M)",
 	 read_ring_size, "a power of two from 64K to 1024M"},
 	{"max-series", "N", "Bound on series (default 10000)", read_max_series,
 	 "a number from 1 to 1000000"},

@@ -60,7 +60,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 2 * 1024 * 1024);
+	__uint(max_entries, 4 * 1024 * 1024);
 } records __weak SEC(".maps");
 
 /* Unix sockets that wanted processes listen on, by the address (struct unix_address) that they
@@ -121,7 +121,7 @@ static __always_inline void loss_count(enum loss cause)
 		(*count)++;
 }
 
-/* The reader drains on a timer; from a quarter's fill on it is woken. The fill is asked for at
+/* The reader drains on a timer; from an eighth's fill on it is woken. The fill is asked for at
  * every eighth record or so, as the clock's low bits have it: each call from here into the kernel
  * counts on the hot path. */
 static __always_inline u64 record_wakeup(u64 time_ns)

@@ -19,7 +19,7 @@ plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrus
 plain      agent/version agent/links agent/deadlines agent/elf_* agent/prologue
 kernel     agent/kernel
 probes     agent/uprobes agent/new_mappings agent/mapped_file agent/tls_* < plain
-capture    agent/capture agent/bittern.skel             < plain record
+capture    agent/capture agent/ring agent/bittern.skel             < plain record
 decode     agent/decode                                 < record
 http       agent/http                                   < plain
 routes     agent/routes agent/route_* agent/segment     < plain
@@ -41,7 +41,7 @@ account    < plain record exchange routes addresses services histogram snapshot 
 account    < pool
 self       agent/self_metrics < plain capture exchange aggregate services snapshot pool
 options    agent/options                        < plain services facts routes limits exporters
-main       agent/main agent/check agent/host agent/otlp_export    < *
+main       agent/main agent/check agent/host agent/priority agent/otlp_export    < *
 '
 
 readonly LINE_MAX=100 FILE_MAX=600 FUNCTION_MAX=60 TAB=8
