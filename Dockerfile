@@ -7,6 +7,7 @@
 #       --pid host --network host --uts host --cgroupns host \
 #       --cap-drop ALL --cap-add BPF --cap-add PERFMON \
 #       --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH \
+#       --ulimit nice=30 --cpu-shares 10240 \
 #       --security-opt no-new-privileges --security-opt apparmor=unconfined \
 #       --read-only --volume /etc/machine-id:/etc/machine-id:ro bittern
 #
@@ -15,6 +16,10 @@
 # every container has read-only, holds the kernel's BTF. The host's process namespace shows its
 # processes, the cgroup namespace their units and containers; /etc/machine-id is host.id. Inside,
 # it runs as uid 0: Docker gives added capabilities to no other user.
+#
+# On a host short of CPU it has to read its ring in time, and takes little: the limit lets it run
+# at nice -10 (20 - 30), the shares count where containers compete. In Kubernetes the latter is the
+# request for CPU of its container; a container without one comes last.
 #
 # Docker's default seccomp profile allows bpf() to who has CAP_BPF since version 23; with an
 # older one, and with Podman 4, add --security-opt seccomp=unconfined. Docker's AppArmor profile

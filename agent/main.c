@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* main - joins the rooms: ring -> decode -> exchange -> aggregate -> snapshot -> exporters.
  *
- * One thread, one loop. The ring is drained on a timer, and before its time when it is a quarter
+ * One thread, one loop. The ring is drained on a timer, and before its time when it is an eighth
  * full or a snapshot is wanted; everything else is done between two drains. */
 #include <errno.h>
 #include <poll.h>
@@ -25,6 +25,7 @@
 #include "log.h"
 #include "options.h"
 #include "otlp_export.h"
+#include "priority.h"
 #include "self_metrics.h"
 #include "services.h"
 #include "version.h"
@@ -513,9 +514,14 @@ static int open_capture(struct agent *agent)
 
 static int agent_open(struct agent *agent)
 {
+	int error;
+
 	agent->start_time_ns = now_ns();
 	agent->start_time_unix_ns = clock_ns(CLOCK_REALTIME);
 	host_read(&agent->host);
+	error = priority_raise();
+	if (error)
+		log_debug("no higher priority: %s; see CAP_SYS_NICE", strerror(-error));
 	agent->signal_fd = open_signals();
 	if (open_server(agent) || open_capture(agent))
 		return -1;

@@ -22,9 +22,8 @@ MANY = 10_000
 
 @pytest.fixture
 def bittern(agent):
-    """An agent whose memory is looked at when the test is over. Its ring has room for what comes
-    while others keep it from running: what is tested here is not how often it is scheduled."""
-    started = agent("--ring-size", "8M")
+    """An agent whose memory is looked at when the test is over."""
+    started = agent()
     yield started
     with open(AGENT, "rb") as program:
         sanitized = b"__asan_init" in program.read()

@@ -130,6 +130,31 @@ def test_ten_agents_in_a_row_leave_nothing(agent):
     assert_nothing_left(objects)
 
 
+def nice_values(agent):
+    """Of the first thread, and of all others."""
+    values = {}
+    for stat in pathlib.Path(f"/proc/{agent.pid}/task").glob("*/stat"):
+        values[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[16])
+    return values.pop(agent.pid), set(values.values())
+
+
+def test_the_agent_goes_before_others_but_not_its_threads(agent):
+    started = agent("--otlp-endpoint", agent().url)  # which takes none
+    assert nice_values(started) == (-10, {0})
+    group = pathlib.Path(f"/proc/{started.pid}/autogroup")
+    if group.exists():  # it is in a session of its own
+        assert group.read_text().endswith(" nice -10\n")
+    started.stop_clean()  # while the other is there to refuse what it sends last
+
+
+def test_a_priority_that_is_refused_is_one_line_for_who_debugs(capable_agent):
+    started = capable_agent(*NEEDED, options=("--log-level", "debug"))
+    assert nice_values(started) == (0, set())
+    lines = re.findall("^.*no higher priority: .*CAP_SYS_NICE$", started.output(), re.M)
+    assert len(lines) == 1, started.output()
+    assert "priority" not in capable_agent(*NEEDED).output()
+
+
 # --- wrong use ---
 
 @pytest.mark.parametrize("options", [
@@ -230,13 +255,13 @@ def test_a_user_without_privilege_is_told_in_one_line(open_copy):
 @pytest.fixture
 def capable_agent(agent, tmp_path, monkeypatch, open_copy):
     """Starts an agent with these capabilities only."""
-    def start(*capabilities, user="root"):
+    def start(*capabilities, user="root", options=()):
         script = tmp_path / "capable"
         command = " ".join([*with_capabilities(*capabilities, user=user), str(open_copy)])
         script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         script.chmod(0o755)
         monkeypatch.setattr(harness.Agent, "program", str(script))
-        return agent()
+        return agent(*options)
     return start
 
 
