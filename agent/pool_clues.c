@@ -7,8 +7,8 @@
 #define REQUESTS_MAX 300.0f
 /* Of so many jobs of the route, the distribution of all routes has the weight. */
 #define COMMON_WEIGHT 5.0f
-/* Before anything is known: every second request has a job, every tenth another one. */
-#define ASSUMED_REQUESTS 2.0f
+/* Of so many requests, the guess has the weight. */
+#define GUESS_REQUESTS 2.0f
 
 /* What is assumed of the times before anything is known: those of a request's own jobs are as
  * likely in one octave as in another, but seldom negative, while those of others lie anywhere in
@@ -28,7 +28,13 @@ static const float assumed_others[CLUE_BINS] = {
 	0.432f, 0.540f, 0.674f, 0.843f, 1.054f, 1.317f, 1.646f, 2.058f, 2.573f, 3.216f, 0.444f,
 };
 
-static const float assumed_more[POOL_STAGES - 1] = {0.5f, 0.1f, 0.1f};
+/* The probabilities of a first job, a second one, another one. */
+static const float guesses[POOL_GUESSES][POOL_STAGES - 1] = {
+	[POOL_GUESS_OPEN] = {0.5f, 0.1f, 0.1f},
+	[POOL_GUESS_NONE] = {0.02f, 0.1f, 0.1f},
+	[POOL_GUESS_ONE] = {0.98f, 0.1f, 0.1f},
+	[POOL_GUESS_TWO] = {0.98f, 0.9f, 0.1f},
+};
 
 size_t clue_bin(int64_t value_ns)
 {
@@ -90,8 +96,8 @@ float pool_clues_more(const struct pool_clues *clues, size_t stage)
 {
 	if (stage >= POOL_STAGES - 1)
 		stage = POOL_STAGES - 2;
-	return (clues->had_more[stage] + ASSUMED_REQUESTS * assumed_more[stage]) /
-	       (clues->had[stage] + ASSUMED_REQUESTS);
+	return (clues->had_more[stage] + GUESS_REQUESTS * guesses[clues->guess][stage]) /
+	       (clues->had[stage] + GUESS_REQUESTS);
 }
 
 void pool_clues_retire(struct pool_clues *clues, const float stages[POOL_STAGES])

@@ -18,6 +18,9 @@
 /* Jobs that a request has had: 0, 1, 2, 3 or more. */
 #define POOL_STAGES 4
 
+/* How many jobs a route's requests are assumed to have as long as little is known. */
+enum pool_guess { POOL_GUESS_OPEN, POOL_GUESS_NONE, POOL_GUESS_ONE, POOL_GUESS_TWO, POOL_GUESSES };
+
 struct clue {
 	float weights[CLUE_BINS], total;
 };
@@ -27,6 +30,7 @@ struct pool_clues {
 	/* From reading the request to the job's begin, from the job's end to that of the response:
 	 * of jobs that are the request's own, and of others that ran while it was in flight. */
 	struct clue lead[2], trail[2];
+	enum pool_guess guess;
 	/* Requests that had n jobs or more, and those of them that had another. */
 	float had[POOL_STAGES - 1], had_more[POOL_STAGES - 1];
 };

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "pool_tables.h"
+#include "pool_rehearsal.h"
 
 /* When all requests of a loop are answered its jobs are decided so soon. */
 #define QUIET_NS (20 * 1000000ull)
@@ -14,10 +14,11 @@
 #define LATE_NS (100 * 1000000ull)
 /* A running job that is not reported for so long has ended: its last report was lost. */
 #define LOST_NS (60 * 1000000000ull)
-/* How often the first jobs of a loop are gone through before the first one is decided. */
-#ifndef REHEARSALS
-#define REHEARSALS 6
-#endif
+/* Decisions are unsure when routes get less of a job than this, on the average of some dozens. They
+ * are rehearsed again after this pause, and after twice the last one each time. */
+#define UNSURE 0.9f
+#define UNSURE_STEP (1.0f / 64)
+#define PAUSE_NS (2 * 1000000000ull)
 
 struct pool_jobs {
 	struct pool_jobs_sink sink;
@@ -55,6 +56,7 @@ static void decide(struct pool_jobs *p, struct pool_task *task)
 	pool_owner_weigh(&loop->line, &task->work, &p->candidates);
 	p->stats.orphans += !p->candidates.count;
 	pool_shares_make(&task->shares, &p->candidates);
+	loop->sureness += UNSURE_STEP * (pool_shares_sure(&task->shares) - loop->sureness);
 	pool_owner_learn(&loop->line, &task->work, &p->candidates);
 	charge(p, task);
 	pool_shares_hold(&task->shares);
@@ -69,47 +71,26 @@ static bool is_due(const struct pool_task *task, uint64_t now_ns)
 	const struct pool_loop *loop = task->loop;
 	uint64_t wait_ns = loop->span_ns + loop->span_ns / 2 + MARGIN_NS;
 
-	if (wait_ns > POOL_JOBS_DELAY_NS)
+	/* The longer they wait, the more can be rehearsed. */
+	if (wait_ns > POOL_JOBS_DELAY_NS || loop->sureness < UNSURE)
 		wait_ns = POOL_JOBS_DELAY_NS;
 	return now_ns >= task->work.begin_ns + wait_ns ||
 	       (!loop->open_count && task->work.ended && now_ns >= loop->active_ns + QUIET_NS);
 }
 
-/* All requests as if nothing had been decided yet. */
-static void rewind_line(struct pool_loop *loop)
+/* Before its first jobs are decided, which have waited for as long as they may; and later, less and
+ * less often, when decisions are unsure. */
+static void rehearse(struct pool_jobs *p, struct pool_loop *loop, uint64_t now_ns)
 {
-	struct link_pair all = loop->line.requests, *place, *next;
-
-	if (all.next == &loop->line.requests)
+	if (now_ns < loop->rehearse_ns)
 		return;
-	links_init(&loop->line.requests);
-	for (place = all.next; place != &loop->line.requests; place = next) {
-		struct pool_request *request = (struct pool_request *)place;
-
-		next = place->next;
-		if (request->end_ns)
-			pool_clues_retire(&request->known->clues, request->stages);
-		pool_line_add(&loop->line, request);
-	}
-}
-
-/* A loop's first jobs wait for as long as they may. They are learned from before they are
- * decided. */
-static void rehearse(struct pool_jobs *p, struct pool_loop *loop)
-{
-	struct link_pair *place;
-	size_t i;
-
-	loop->is_known = true;
-	for (i = 0; i < REHEARSALS; i++) {
-		for (place = loop->waiting.next; place != &loop->waiting; place = place->next) {
-			const struct pool_task *task = (struct pool_task *)place;
-
-			pool_owner_weigh(&loop->line, &task->work, &p->candidates);
-			pool_owner_learn(&loop->line, &task->work, &p->candidates);
-		}
-		rewind_line(loop);
-	}
+	if (!loop->pause_ns)
+		loop->sureness = 1;
+	else if (loop->sureness > UNSURE)
+		return;
+	loop->pause_ns = loop->pause_ns ? 2 * loop->pause_ns : PAUSE_NS;
+	loop->rehearse_ns = now_ns + loop->pause_ns;
+	pool_rehearsal_hold(loop, &p->candidates);
 }
 
 static void free_request(struct pool_jobs *p, struct pool_request *request)
@@ -173,8 +154,7 @@ void pool_jobs_settle(struct pool_jobs *p, uint64_t now_ns)
 
 			if (!is_due(task, now_ns))
 				break;
-			if (!loop->is_known)
-				rehearse(p, loop);
+			rehearse(p, loop, now_ns);
 			decide(p, task);
 		}
 		forget_decided(p, loop, now_ns);

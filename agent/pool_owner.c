@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pool_owner.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Hand-overs out of order: what is assumed at first, bounds, and how fast it is learned. */
@@ -17,6 +18,8 @@
 #define DORMANT_NS (1000 * 1000000ull)
 /* Less is not worth the time to learn it. */
 #define WEIGHT_MIN 0.01f
+/* Of what the cost says, in the score. */
+#define FIT_WEIGHT 0.5f
 
 /* Up to when a request may have been handed over that the worker works for. */
 static uint64_t handed_ns(const struct pool_work *work)
@@ -48,22 +51,15 @@ static float waits(struct pool_candidate *candidate, const struct pool_work *wor
 }
 
 /* How much more likely what is seen is if the job is this request's. */
-static float evidence(const struct pool_line *line, struct pool_candidate *candidate,
-		      const struct pool_work *work)
+static float evidence(struct pool_candidate *candidate, const struct pool_work *work)
 {
 	const struct pool_request *request = candidate->request;
 	const struct pool_clues *clues = &request->known->clues;
-	float likelihood = 1;
 
 	candidate->trail = request->end_ns
 				   ? (uint8_t)clue_bin((int64_t)(request->end_ns - work->end_ns))
 				   : CLUE_OPEN;
-	if (request->end_ns || work->ended)
-		likelihood *= clue_ratio(clues->trail, candidate->trail);
-	if (work->ended)
-		likelihood *=
-			clue_against(&clues->cpu, &line->cpu, clue_bin((int64_t)work->cpu_ns));
-	return likelihood;
+	return request->end_ns || work->ended ? clue_ratio(clues->trail, candidate->trail) : 1;
 }
 
 static void find_candidates(const struct link_pair *requests, const struct pool_work *work,
@@ -87,7 +83,7 @@ void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work
 		      struct pool_candidates *candidates)
 {
 	float before = 1, all = 0, sum = 0, ordered = 0;
-	size_t i, count;
+	size_t i, count, cpu = clue_bin((int64_t)work->cpu_ns);
 
 	find_candidates(&line->requests, work, candidates);
 	if (!candidates->count)
@@ -103,8 +99,12 @@ void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work
 	}
 	for (i = 0; i < count; i++) {
 		struct pool_candidate *candidate = &candidates->all[i];
-		float likelihood = evidence(line, candidate, work);
+		float likelihood = evidence(candidate, work);
 
+		candidate->fit = work->ended ? clue_against(&candidate->request->known->clues.cpu,
+							    &line->cpu, cpu)
+					     : 1;
+		likelihood *= candidate->fit;
 		candidate->ordered *= (1 - line->disorder) / (1 - before + 1e-6f) * likelihood;
 		candidate->probability =
 			candidate->ordered + line->disorder * candidate->waits / all * likelihood;
@@ -114,6 +114,22 @@ void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work
 	for (i = 0; i < count; i++)
 		candidates->all[i].probability /= sum;
 	candidates->disorder = count ? 1 - ordered / sum : 0;
+}
+
+float pool_owner_score(const struct pool_candidates *candidates)
+{
+	float best = 0, fit = 0;
+	size_t i;
+
+	for (i = 0; i < candidates->count; i++) {
+		const struct pool_candidate *candidate = &candidates->all[i];
+
+		if (candidate->probability > best)
+			best = candidate->probability;
+		if (candidate->probability > WEIGHT_MIN)
+			fit += candidate->probability * logf(candidate->fit);
+	}
+	return candidates->count ? logf(best) + FIT_WEIGHT * fit : 0;
 }
 
 static void add_sides(struct clue clue[2], size_t bin, float probability)
@@ -137,9 +153,15 @@ static void advance(struct pool_request *request, float probability)
 
 void pool_line_init(struct pool_line *line)
 {
-	*line = (struct pool_line){.disorder = DISORDER};
 	links_init(&line->requests);
 	links_init(&line->dormant);
+	pool_line_unlearn(line);
+}
+
+void pool_line_unlearn(struct pool_line *line)
+{
+	memset(&line->cpu, 0, sizeof(line->cpu));
+	line->disorder = DISORDER;
 }
 
 static void insert(struct pool_line *line, struct pool_request *request)
@@ -230,4 +252,20 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 	if (work->ended && candidates->count)
 		clue_add(&line->cpu, cpu, 1);
 	learn_order(line, candidates);
+}
+
+void pool_line_rewind(struct pool_line *line, uint64_t until_ns)
+{
+	struct link_pair *place = line->requests.next, *next;
+
+	line->requests.previous->next = NULL;
+	links_init(&line->requests);
+	for (; place && place != &line->requests; place = next) {
+		struct pool_request *request = (struct pool_request *)place;
+
+		next = place->next;
+		if (request->end_ns && request->end_ns < until_ns)
+			pool_clues_retire(&request->known->clues, request->stages);
+		pool_line_add(line, request);
+	}
 }

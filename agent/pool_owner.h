@@ -60,6 +60,7 @@ struct pool_work {
 struct pool_candidate {
 	struct pool_request *request;
 	float waits, probability;
+	float fit; /* how much the job's CPU speaks for it */
 	float ordered; /* what part of the probability is that of its turn */
 	uint8_t lead, trail; /* bins */
 };
@@ -71,10 +72,14 @@ struct pool_candidates {
 };
 
 void pool_line_init(struct pool_line *line);
+/* Forgets what was learned of the line, not its requests. */
+void pool_line_unlearn(struct pool_line *line);
 /* The candidates for the job, in their turns, and their probabilities: these add up to 1, unless
  * there is no candidate. */
 void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work,
 		      struct pool_candidates *candidates);
+/* How good a decision this is, higher if better: how sure, and how well the cost fits. */
+float pool_owner_score(const struct pool_candidates *candidates);
 /* Learns from what was weighed. Whose job it most likely is waits for another from its end on. */
 void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 		      struct pool_candidates *candidates);
@@ -82,5 +87,8 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 void pool_line_add(struct pool_line *line, struct pool_request *request);
 /* The request, which is in the line, has a new turn. */
 void pool_line_move(struct pool_line *line, struct pool_request *request, uint64_t turn_ns);
+/* All requests as if no job had been decided yet; routes learn from those that were answered
+ * before until_ns. */
+void pool_line_rewind(struct pool_line *line, uint64_t until_ns);
 
 #endif

@@ -60,6 +60,17 @@ void pool_shares_make(struct pool_shares *shares, const struct pool_candidates *
 	shares->count = 1;
 }
 
+float pool_shares_sure(const struct pool_shares *shares)
+{
+	float sure = 0;
+	size_t i;
+
+	for (i = 0; i < shares->count; i++)
+		if (shares->all[i].weight > sure)
+			sure = shares->all[i].weight;
+	return sure;
+}
+
 /* Takes a part of the whole out of what is left of it; the last one takes all. */
 static uint64_t take_part(uint64_t *left, uint64_t whole, float weight, bool last)
 {

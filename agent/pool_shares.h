@@ -29,6 +29,8 @@ struct pool_amounts {
 /* By the candidates' probabilities; what is as good as sure is not split. No candidate: nobody's.
  */
 void pool_shares_make(struct pool_shares *shares, const struct pool_candidates *candidates);
+/* The weight of the most likely route. */
+float pool_shares_sure(const struct pool_shares *shares);
 /* Charges amounts, unless they are all 0. */
 void pool_shares_charge(const struct pool_shares *shares, uint32_t pid,
 			const struct pool_amounts *amounts, const struct pool_jobs_sink *sink);

@@ -19,7 +19,8 @@ struct pool_loop {
 	uint64_t active_ns; /* when something was last heard of */
 	uint32_t pid, tid;
 	uint32_t open_count; /* requests in flight */
-	bool is_known; /* its first jobs were rehearsed */
+	float sureness; /* how much of a job its most likely route gets, on the average */
+	uint64_t rehearse_ns, pause_ns; /* not before; pause_ns 0: never yet */
 };
 
 struct pool_task {

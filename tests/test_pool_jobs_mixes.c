@@ -259,6 +259,18 @@ static void it_is_learned_within_seconds(void **state)
 		     10, 0.1);
 }
 
+static void it_is_under_full_load_too(void **state)
+{
+	(void)state;
+	assert_seeds((struct sim_mix){.name = "three seconds saturated",
+				      .routes = FOUR_ROUTES,
+				      .client_count = 40,
+				      .worker_count = 40,
+				      .think_ms = 10,
+				      .seconds = 3},
+		     10, 0.1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +284,7 @@ int main(void)
 		cmocka_unit_test(long_jobs_are_told_apart_while_they_run),
 		cmocka_unit_test(hundreds_of_open_streams_do_not_bury_the_rest),
 		cmocka_unit_test(it_is_learned_within_seconds),
+		cmocka_unit_test(it_is_under_full_load_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
