@@ -35,13 +35,13 @@ STILL = ("{__name__=~'(bittern_)?http_server_.*|bittern_slo_.*|bittern_service_.
 @pytest.fixture
 def prometheus(programs, tmp_path):
     """Three jobs, which scrape the agent by one protocol each; and it takes OTLP."""
-    def start(agent, port=None):
+    def start(agent, port=None, features=()):
         programs.append(Prometheus(
             tmp_path, agent, {
                 job: {"scrape_protocols": [protocol], "scrape_native_histograms": True,
                       "always_scrape_classic_histograms": True}
                 for job, protocol in PROTOCOLS.items()},
-            ["--web.enable-otlp-receiver"],
+            ["--web.enable-otlp-receiver", *features],
             {"otlp": {"promote_resource_attributes": ["service.name"]}},
             interval="1s", port=port))
         return programs[-1]
@@ -178,3 +178,19 @@ def test_its_receiver_of_otlp_gets_the_same(service, agent, prometheus, histogra
     assert received == {key: value for key, value in scraped.items()
                         if (key[2] == native or not is_of_histogram(key))
                         and key[0] != "bittern_service_info"}  # of OTLP's resource
+
+
+def test_what_was_counted_before_the_first_scrape_is_told_by_since_when(service, agent, prometheus):
+    """Prometheus can begin a counter at 0 when it was created."""
+    bittern = agent()
+    shop = service("node")
+    assert not load.run(shop.address, [Request("GET", "/ok")] * 100).errors
+    assert len(shop.truth(100)) == 100
+    watch = prometheus(bittern, features=["--enable-feature=created-timestamp-zero-ingestion"])
+    at = max(watch.scrape_after(time.time(), job) for job in PROTOCOLS)
+    requests_total = 'bittern_http_server_requests_total{service_name="node-shop",outcome="ok"}'
+    least = {labels["job"]: value for labels, value in watch.ask(
+        f"min_over_time({requests_total}[5m])", at)}
+    most = {labels["job"]: value for labels, value in watch.ask(requests_total, at)}
+    assert most == dict.fromkeys(PROTOCOLS, 100)
+    assert least == {"text": 100, "openmetrics": 0, "protobuf": 0}
