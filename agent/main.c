@@ -364,6 +364,8 @@ static void do_due_work(struct agent *agent)
 			list_connections(agent);
 		exchanges_settle(agent->exchanges, now);
 		exchanges_expire(agent->exchanges, now);
+		if (agent->otlp)
+			services_keep_untold(agent->services, otlp_export_told_ns(agent->otlp));
 		services_expire(agent->services, now);
 	}
 	if (now >= agent->scanned_ns + SCAN_NS) {

@@ -112,6 +112,7 @@ void otlp_export_send(struct otlp_export *o, const struct snapshot *snapshot)
 			log_error("OTLP: no memory for an export");
 		return;
 	}
+	batch.time_ns = snapshot->time_ns;
 	otlp_client_put(o->client, &batch);
 	malloc_trim(0); /* encoding takes more than it leaves */
 }
@@ -132,6 +133,11 @@ struct self_otlp otlp_export_stats(struct otlp_export *o)
 		.failure_names = otlp_failure_names,
 		.failure_count = OTLP_FAILURE_COUNT,
 	};
+}
+
+uint64_t otlp_export_told_ns(struct otlp_export *o)
+{
+	return otlp_client_stats(o->client).told_ns;
 }
 
 void otlp_export_finish(struct otlp_export *o, const struct snapshot *snapshot, int signal_fd)

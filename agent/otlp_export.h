@@ -24,6 +24,8 @@ uint64_t otlp_export_due_ns(const struct otlp_export *o);
 bool otlp_export_is_due(struct otlp_export *o, uint64_t now_ns);
 void otlp_export_send(struct otlp_export *o, const struct snapshot *snapshot);
 struct self_otlp otlp_export_stats(struct otlp_export *o);
+/* CLOCK_MONOTONIC: what happened until then is no longer waiting to be delivered. */
+uint64_t otlp_export_told_ns(struct otlp_export *o);
 /* The last one: blocks until it is delivered, at most as long as configured, or until signal_fd can
  * be read (a second signal). */
 void otlp_export_finish(struct otlp_export *o, const struct snapshot *snapshot, int signal_fd);

@@ -156,8 +156,9 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 	    in->exchange.lines_cut);
 }
 
-static void add_otlp(struct row_set *set, const struct self_otlp *in)
+static void add_otlp(struct row_set *set, const struct self_inputs *inputs)
 {
+	const struct self_otlp *in = &inputs->otlp;
 	const struct {
 		const char *name, *help;
 		uint64_t value;
@@ -175,6 +176,9 @@ static void add_otlp(struct row_set *set, const struct self_otlp *in)
 		{"bittern_agent_otlp_rejected_points_total",
 		 "Points that the collector rejected of requests that it took.",
 		 in->rejected_points},
+		{"bittern_agent_otlp_untold_services_total",
+		 "Services forgotten for want of room before their last counts were delivered.",
+		 inputs->services.untold_services},
 	};
 	size_t i;
 
@@ -214,6 +218,6 @@ size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const stru
 	    NULL, in->scrapes);
 	add(&set, "bittern_agent_last_scrape_seconds", SELF_GAUGE,
 	    "Time to write the last page of /metrics.", NULL, NULL, in->last_scrape_seconds);
-	add_otlp(&set, &in->otlp);
+	add_otlp(&set, in);
 	return set.count;
 }

@@ -23,7 +23,8 @@ struct services {
 	struct service_table services;
 	size_t exited_count, exited_unwanted_count;
 	uint32_t epoch; /* grows when a service goes: there may be room again */
-	uint64_t refused_processes, refused_services, unreadable_processes;
+	uint64_t refused_processes, refused_services, unreadable_processes, untold_services;
+	uint64_t told_ns;
 	struct usage_reader usage;
 	/* Too big for the stack, and packed wherever they are kept. */
 	struct process_facts work; /* of the process at hand */
@@ -43,6 +44,7 @@ int services_open(struct services **out, const struct services_config *config)
 	}
 	s->config = *config;
 	s->epoch = 1;
+	s->told_ns = UINT64_MAX;
 	process_table_init(&s->processes, SERVICES_PROCESSES_MAX);
 	process_usage_open(&s->usage.source, config->proc_path);
 	s->services = (struct service_table){
@@ -469,10 +471,21 @@ struct service *services_find_serving(const struct services *s, pid_t pid, uint1
 	return service_table_serving(&s->services, port, process ? process->service : NULL);
 }
 
+void services_keep_untold(struct services *s, uint64_t told_ns)
+{
+	s->told_ns = told_ns;
+}
+
+static bool is_told(const struct services *s, const struct service *service)
+{
+	return is_past(service->gone_ns, SERVICE_SETTLE_NS, s->told_ns);
+}
+
 static void close_service(struct services *s, struct service *service)
 {
 	struct process *process;
 
+	s->untold_services += !is_told(s, service);
 	if (s->config.closed)
 		s->config.closed(s->config.context, service);
 	process_table_for_each(process, &s->processes)
@@ -520,7 +533,8 @@ void services_expire(struct services *s, uint64_t now_ns)
 	}
 	for (; service; service = next) {
 		next = service_table_next(&s->services, service);
-		if (service->gone_ns && is_past(service->gone_ns, SERVICE_KEEP_NS, now_ns))
+		if (service->gone_ns && is_past(service->gone_ns, SERVICE_KEEP_NS, now_ns) &&
+		    (is_told(s, service) || s->services.count > SERVICES_MAX / 2))
 			close_service(s, service);
 	}
 	expire_clients(s, now_ns);
@@ -549,6 +563,7 @@ struct services_stats services_stats(const struct services *s)
 		.refused_processes = s->refused_processes,
 		.refused_services = s->refused_services,
 		.unreadable_processes = s->unreadable_processes,
+		.untold_services = s->untold_services,
 		.unreadable_usage = s->usage.refused_count,
 		.usage_waiting_count = s->usage.waiting_count,
 	};

@@ -54,6 +54,7 @@
 /* Those of them that have gone: more go after PROCESS_KEEP_NS already, the longest gone first. */
 #define SERVICES_CLIENT_GONE_MAX (SERVICES_MAX / 4)
 #define SERVICE_KEEP_NS (5 * 60 * 1000000000ull) /* counters outlive the last exit so long */
+#define SERVICE_SETTLE_NS 2000000000ull /* and do not change any more so long after it */
 #define PROCESS_KEEP_NS (10 * 1000000000ull) /* its sockets' records follow its exit */
 
 /* How a process ended. 1 to SERVICE_EXIT_SIGNAL_MAX: the signal that killed it. */
@@ -153,6 +154,10 @@ struct service *services_find_serving(const struct services *s, pid_t pid, uint1
 /* Forgets exited processes after PROCESS_KEEP_NS and services after SERVICE_KEEP_NS. Call once a
  * second or less often. */
 void services_expire(struct services *s, uint64_t now_ns);
+/* What was counted until told_ns has been delivered to whoever keeps it. A service that has gone
+ * later is not forgotten before that, as long as no more than half of SERVICES_MAX are known; then
+ * it is counted (untold_services). Without a call all are taken for told. */
+void services_keep_untold(struct services *s, uint64_t told_ns);
 
 /* Reads what processes of services use and sums it up, each at most once a second; after some
  * file_max files (5 to 10 us each; 4 a process, and one for each thread) the others wait for the
@@ -171,6 +176,7 @@ struct services_stats {
 	size_t service_count;
 	uint64_t refused_processes, refused_services; /* a table was full */
 	uint64_t unreadable_processes; /* gone before /proc was read, or no permission */
+	uint64_t untold_services; /* forgotten before what they had counted was delivered */
 	uint64_t unreadable_usage; /* files that tell of usage; those of processes gone are none */
 	size_t usage_waiting_count; /* processes whose usage the last call left unread */
 };

@@ -37,6 +37,7 @@ struct otlp_request {
 struct otlp_batch {
 	struct otlp_request *requests;
 	size_t count;
+	uint64_t time_ns; /* the caller's: the moment it tells of, CLOCK_MONOTONIC */
 };
 
 struct otlp_attributes {

@@ -34,6 +34,7 @@ struct otlp_client {
 	bool has_note;
 	/* Of the thread alone. */
 	uint64_t backoff_ns, random;
+	bool refused; /* a request of the batch at hand was given up */
 	enum otlp_failure trouble; /* that was told last */
 	uint64_t trouble_ns; /* when */
 };
@@ -197,6 +198,7 @@ static bool deliver_request(struct otlp_client *c, struct otlp_request *request)
 		else
 			note_success(c, &answer);
 		if (answer.result != OTLP_RETRY) {
+			c->refused |= answer.result == OTLP_GIVE_UP;
 			c->backoff_ns = OTLP_BACKOFF_FIRST_NS;
 			return true;
 		}
@@ -215,9 +217,10 @@ static void end_batch(struct otlp_client *c, const struct otlp_batch *batch, siz
 	pthread_mutex_lock(&c->lock);
 	put_ns = c->current_ns;
 	c->current_ns = 0;
-	if (done == batch->count)
-		c->stats.exports++;
-	else if (c->cumulative && c->queued_ns) {
+	if (done == batch->count) {
+		c->stats.exports += !c->refused;
+		c->stats.told_ns = batch->time_ns;
+	} else if (c->cumulative && c->queued_ns) {
 		c->stats.replaced++;
 		c->queued_ns = put_ns; /* what was in it waits as long as that */
 	} else {
@@ -231,6 +234,7 @@ static void deliver(struct otlp_client *c, struct otlp_batch *batch)
 {
 	size_t done = 0;
 
+	c->refused = false;
 	while (done < batch->count && deliver_request(c, &batch->requests[done])) {
 		free(batch->requests[done].data); /* the memory of what is delivered is not kept */
 		batch->requests[done].data = NULL;

@@ -24,7 +24,8 @@
 struct otlp_client;
 
 struct otlp_stats {
-	uint64_t exports; /* batches delivered */
+	uint64_t exports; /* batches delivered, to the last request */
+	uint64_t told_ns; /* time_ns of the last one that was delivered or refused for good */
 	uint64_t requests; /* tries, of which they had one or more */
 	uint64_t failures[OTLP_FAILURE_COUNT]; /* tries that failed */
 	uint64_t retries; /* tries that were not the first of their request */

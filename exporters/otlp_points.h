@@ -8,7 +8,7 @@
 #include "otlp_encode.h"
 
 /* About itself bittern has that many numbers at most, by name. */
-#define OTLP_OWN_METRICS 64
+#define OTLP_OWN_METRICS 96
 #define OTLP_OWN_NAME_MAX 64
 
 struct otlp_own_metric {

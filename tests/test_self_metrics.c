@@ -77,7 +77,8 @@ static void what_is_sent_by_otlp_has_rows_only_when_it_is(void **state)
 {
 	static const uint64_t failures[OTLP_FAILURE_COUNT] = {[OTLP_FAILED_TLS] = 5};
 	struct self_metric rows[SELF_METRICS_MAX];
-	struct self_inputs in = {.otlp = {.on = true,
+	struct self_inputs in = {.services = {.untold_services = 9},
+				 .otlp = {.on = true,
 					  .exports = 1,
 					  .retries = 2,
 					  .sent_bytes = 3,
@@ -100,6 +101,7 @@ static void what_is_sent_by_otlp_has_rows_only_when_it_is(void **state)
 	assert_true(value_of(rows, count, "bittern_agent_otlp_lost_points_total", NULL) == 6);
 	assert_true(value_of(rows, count, "bittern_agent_otlp_rejected_points_total", NULL) == 7);
 	assert_true(value_of(rows, count, "bittern_agent_otlp_queue_age_seconds", NULL) == 8.5);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_untold_services_total", NULL) == 9);
 	in.otlp.on = false;
 	count = self_metrics(rows, &in);
 	for (size_t i = 0; i < count; i++)

@@ -42,6 +42,48 @@ static void a_service_outlives_its_last_process_and_goes_on_if_it_returns(void *
 	assert_int_equal(serve(b, 12, 8000)->id, 1); /* never 0 again */
 }
 
+static void a_service_is_not_forgotten_before_what_it_counted_is_delivered(void **state)
+{
+	struct bench *b = *state;
+	uint64_t late_ns = b->now_ns + 1000 * SERVICE_KEEP_NS, gone_ns;
+
+	services_keep_untold(b->services, 0);
+	exec_python(b, 10, "shop");
+	serve(b, 10, 8000);
+	exit_process(b, 10);
+	gone_ns = services_next(b->services, NULL)->gone_ns;
+	services_expire(b->services, late_ns);
+	assert_int_equal(b->closed_count, 0);
+	services_keep_untold(b->services, gone_ns + SERVICE_SETTLE_NS - 1);
+	services_expire(b->services, late_ns);
+	assert_int_equal(b->closed_count, 0);
+	services_keep_untold(b->services, gone_ns + SERVICE_SETTLE_NS);
+	services_expire(b->services, gone_ns + SERVICE_KEEP_NS - 1);
+	assert_int_equal(b->closed_count, 0);
+	services_expire(b->services, gone_ns + SERVICE_KEEP_NS);
+	assert_int_equal(b->closed_count, 1);
+	assert_int_equal(services_stats(b->services).untold_services, 0);
+}
+
+static void services_that_were_not_delivered_make_room_from_half_of_the_table_on(void **state)
+{
+	struct bench *b = *state;
+	char name[16];
+
+	services_keep_untold(b->services, 0);
+	for (int i = 0; i <= SERVICES_MAX / 2; i++) {
+		snprintf(name, sizeof(name), "shop%d", i);
+		exec_python(b, 10 + i, name);
+		serve(b, 10 + i, (uint16_t)(8000 + i));
+		exit_process(b, 10 + i);
+	}
+	services_expire(b->services, b->now_ns + 2 * SERVICE_KEEP_NS);
+	assert_int_equal(count_services(b), SERVICES_MAX / 2);
+	assert_int_equal(b->closed_count, 1);
+	assert_string_equal(b->closed_name, "shop0");
+	assert_int_equal(services_stats(b->services).untold_services, 1);
+}
+
 static void two_programs_of_one_guessed_name_are_told_apart_by_port(void **state)
 {
 	struct bench *b = *state;
@@ -242,6 +284,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_instance_id_is_the_same_after_a_restart_of_bittern),
 		TEST(a_service_outlives_its_last_process_and_goes_on_if_it_returns),
+		TEST(a_service_is_not_forgotten_before_what_it_counted_is_delivered),
+		TEST(services_that_were_not_delivered_make_room_from_half_of_the_table_on),
 		TEST(two_programs_of_one_guessed_name_are_told_apart_by_port),
 		TEST(processes_on_the_same_port_are_one_service),
 		TEST(unix_sockets_of_one_name_are_one_service),

@@ -99,8 +99,9 @@ def assert_told_what_is_shown(told, shown, way):
     has no other series, and the other way round."""
     def wanted(of, what):
         return {key for key in of if key[0].startswith(what) and "info" not in key[0]}
-    assert_same({k: 1 for k in wanted(told, STILL + ("process_",))},
-                {k: 1 for k in wanted(shown, STILL + ("process_",))}, f"{way}: series")
+    all_of_it = (*STILL, "process_", "bittern_agent_")
+    assert_same(dict.fromkeys(wanted(told, all_of_it), 1),
+                dict.fromkeys(wanted(shown, all_of_it), 1), f"{way}: series")
     for key in wanted(told, STILL):
         assert_equal(told[key], shown[key], (way, key))
 
