@@ -81,7 +81,16 @@ void page_family(struct page *p, const struct family *f)
 void page_sample(struct page *p)
 {
 	p->labels.len = 0;
-	p->since_unix_ns = p->snapshot->start_time_unix_ns;
+	page_since(p, 0);
+}
+
+void page_since(struct page *p, uint64_t since_ns)
+{
+	const struct snapshot *snapshot = p->snapshot;
+
+	p->since_unix_ns = snapshot->start_time_unix_ns;
+	if (p->since_unix_ns && since_ns > snapshot->start_time_ns)
+		p->since_unix_ns += since_ns - snapshot->start_time_ns;
 }
 
 static void label_begin(struct page *p, const char *name)
@@ -119,8 +128,7 @@ void page_service_labels(struct page *p, const struct service *service)
 {
 	page_label(p, "service_name", service->name);
 	page_label(p, "service_namespace", service->namespace);
-	if (p->since_unix_ns && service->found_ns > p->snapshot->start_time_ns)
-		p->since_unix_ns += service->found_ns - p->snapshot->start_time_ns;
+	page_since(p, service->found_ns);
 }
 
 size_t page_labels_mark(const struct page *p)

@@ -48,6 +48,8 @@ void page_sample(struct page *p);
 /* Adds to the label set. An absent value (NULL or empty, 0) is an absent label. */
 void page_label(struct page *p, const char *name, const char *value);
 void page_label_number(struct page *p, const char *name, uint64_t value);
+/* The sample was 0 then, by CLOCK_MONOTONIC, or at the agent's start if that was later. */
+void page_since(struct page *p, uint64_t since_ns);
 /* And the sample is since the service was found. */
 void page_service_labels(struct page *p, const struct service *service);
 /* What the labels are, and back to that: for samples that have these and others. */

@@ -188,6 +188,7 @@ static void put_usage(struct page *p, const struct usage_family *f, const struct
 		*begun = true;
 		page_sample(p);
 		page_service_labels(p, service);
+		page_since(p, service->usage_since_ns);
 		page_label_number(p, "process_pid", (uint64_t)pid);
 		if (f->label)
 			page_label(p, f->label, f->values[i - f->first]);

@@ -42,6 +42,7 @@ static int set_up(void **state)
 		.name = "shop",
 		.process_count = 1,
 		.found_ns = 5, /* before the agent's start */
+		.usage_since_ns = 1000500000000,
 		.usage = {.counters = {[USAGE_CPU_USER_NS] = 1500000000},
 			  .has_counter = {[USAGE_CPU_USER_NS] = true},
 			  .gauges = {[USAGE_RESIDENT_BYTES] = 4096},
@@ -138,6 +139,9 @@ static void what_was_found_later_was_created_then_and_all_else_with_the_agent(vo
 
 	assert_holds(page, "\nhttp_server_request_duration_seconds_created{service_name=\"late\","
 			   "http_route=\"/a\\\"b\"} 1700000000.250001\n");
+	assert_holds(page,
+		     "\nprocess_cpu_time_seconds_created{service_name=\"shop\",cpu_mode=\"user\"} "
+		     "1700000000.75\n");
 	assert_holds(page, "\nbittern_slo_events_created{service_name=\"shop\",http_route=\"/\","
 			   "slo=\"99@8s\"} 1700000000.25\n");
 	assert_holds(page, "\nbittern_http_server_requests_created{otel_metric_overflow=\"true\","
