@@ -23,7 +23,7 @@ static struct series_key key_of(const struct exchange *x, enum instrument instru
 		.port = x->port,
 		.method = x->method,
 		.version = x->version,
-		.scheme = SCHEME_HTTP,
+		.scheme = x->is_tls ? SCHEME_HTTPS : SCHEME_HTTP,
 		.instrument = instrument,
 	};
 }
@@ -311,7 +311,17 @@ void account_in_flight(struct account *a, const struct exchanges *exchanges, uin
 
 /* --- the rest --- */
 
-void account_undecoded(struct account *a, const struct record_undecoded *record)
+/* RFC 9113, section 3.4: what a client sends first, and the SETTINGS frame of a server. */
+static bool begins_http2(const struct record_undecoded *record)
+{
+	static const uint8_t settings[] = {4, 0, 0, 0, 0, 0}; /* type, flags, stream */
+
+	if (record->len >= 14 && !memcmp(record->first, "PRI * HTTP/2.0", 14))
+		return true;
+	return record->len >= 9 && !memcmp(record->first + 3, settings, sizeof(settings));
+}
+
+void account_undecoded(struct account *a, const struct record_undecoded *record, bool tls_is_seen)
 {
 	struct service *service = services_bind(a->services, (pid_t)record->head.pid,
 						record->local_port, record->head.time_ns);
@@ -319,10 +329,12 @@ void account_undecoded(struct account *a, const struct record_undecoded *record)
 
 	if (!service)
 		return;
-	if (record->len >= 14 && !memcmp(record->first, "PRI * HTTP/2.0", 14))
-		reason = UNDECODED_HTTP2; /* RFC 9113 section 3.4 */
+	if (begins_http2(record))
+		reason = UNDECODED_HTTP2;
 	else if (record->len >= 3 && record->first[0] == 0x16 && record->first[1] == 3)
 		reason = UNDECODED_TLS; /* a handshake record, RFC 8446 section 5.1 */
+	if (reason == UNDECODED_TLS && tls_is_seen)
+		return;
 	service->undecoded_counts[reason]++;
 }
 

@@ -68,7 +68,28 @@ static int open_wakeup(struct capture *c)
 	return 0;
 }
 
-int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_len)
+/* What is used by TLS only is not even loaded without it. */
+static int prepare_tls(struct bittern *skeleton, enum uprobe_mode mode)
+{
+	struct bpf_map *tables[] = {skeleton->maps.sessions, skeleton->maps.session_sockets,
+				    skeleton->maps.session_aliases};
+	struct bpf_program *program;
+	int error = 0;
+
+	bpf_object__for_each_program(program, skeleton->obj) {
+		if (!strcmp(bpf_program__section_name(program), "uprobe"))
+			uprobes_prepare(program, mode);
+	}
+	skeleton->rodata->tls_wanted = mode != UPROBE_NONE;
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && !error; i++) {
+		if (mode == UPROBE_NONE)
+			error = bpf_map__set_max_entries(tables[i], 1);
+	}
+	return error;
+}
+
+int capture_open(struct capture **out, const struct capture_config *config, char *why,
+		 size_t why_len)
 {
 	struct capture *c = calloc(1, sizeof(*c));
 	int error;
@@ -81,9 +102,11 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 	c->skeleton = bittern__open();
 	error = c->skeleton ? 0 : -errno;
 	if (!error)
-		error = bpf_map__set_max_entries(c->skeleton->maps.records, ring_bytes);
+		error = bpf_map__set_max_entries(c->skeleton->maps.records, config->ring_bytes);
 	if (!error)
-		c->skeleton->rodata->ring_wakeup_bytes = ring_bytes / CAPTURE_WAKEUP_PART;
+		error = prepare_tls(c->skeleton, config->tls);
+	if (!error)
+		c->skeleton->rodata->ring_wakeup_bytes = config->ring_bytes / CAPTURE_WAKEUP_PART;
 	if (!error) { /* iterators are attached when they are run */
 		bpf_program__set_autoattach(c->skeleton->progs.socket_list, false);
 		bpf_program__set_autoattach(c->skeleton->progs.socket_adopt, false);
@@ -94,7 +117,7 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 		capture_close(c);
 		return explain(why, why_len, "cannot load the BPF programs", error);
 	}
-	error = ring_open(&c->ring, bpf_map__fd(c->skeleton->maps.records), ring_bytes,
+	error = ring_open(&c->ring, bpf_map__fd(c->skeleton->maps.records), config->ring_bytes,
 			  sizeof(struct record_io) + RECORD_DATA_MAX);
 	if (!error)
 		error = open_wakeup(c);
@@ -104,6 +127,18 @@ int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_
 	}
 	*out = c;
 	return 0;
+}
+
+struct bpf_program *capture_program(const struct capture *c, const char *name)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(c->skeleton->obj, name);
+
+	return program && bpf_program__fd(program) >= 0 ? program : NULL;
+}
+
+void capture_set_parsers(struct capture *c, bool parsers)
+{
+	c->skeleton->bss->tls_parsers = parsers;
 }
 
 /* The file descriptor of what an iterator writes, or -errno. The link is not needed for reading. */
@@ -240,19 +275,46 @@ static uint64_t skipped_runs(const struct bpf_program *program)
 		       : info.recursion_misses;
 }
 
+/* More have begun than have ended and are still there. */
+static uint64_t sessions_evicted(const struct capture *c, const uint64_t *counts)
+{
+	uint64_t there = counts[TLS_SESSIONS] - counts[TLS_SESSIONS_ENDED], found = 0;
+	struct bpf_map *map = c->skeleton->maps.sessions;
+	struct {
+		__u64 name, pid;
+	} key;
+	void *previous = NULL;
+
+	if (there < bpf_map__max_entries(map) / 2)
+		return 0;
+	while (!bpf_map_get_next_key(bpf_map__fd(map), previous, &key)) {
+		previous = &key;
+		found++;
+	}
+	return there > found ? there - found : 0;
+}
+
+static void read_counts(const struct capture *c, const struct bpf_map *map, uint64_t *out,
+			__u32 count)
+{
+	__u64 values[c->cpu_count];
+	__u32 key;
+
+	for (key = 0; key < count; key++) {
+		if (!bpf_map_lookup_elem(bpf_map__fd(map), &key, values))
+			out[key] = sum(values, c->cpu_count);
+	}
+}
+
 struct capture_stats capture_stats(struct capture *c)
 {
 	struct capture_stats stats = {0};
-	int map = bpf_map__fd(c->skeleton->maps.losses);
-	__u64 values[c->cpu_count];
 	struct bpf_program *program;
 	uint64_t first, second;
-	__u32 cause;
 
-	for (cause = 0; cause < LOSS_COUNT; cause++) {
-		if (!bpf_map_lookup_elem(map, &cause, values))
-			stats.losses[cause] = sum(values, c->cpu_count);
-	}
+	read_counts(c, c->skeleton->maps.losses, stats.losses, LOSS_COUNT);
+	read_counts(c, c->skeleton->maps.tls_counts, stats.tls_counts, TLS_COUNTS);
+	stats.sessions_evicted = sessions_evicted(c, stats.tls_counts);
 	bpf_object__for_each_program(program, c->skeleton->obj) {
 		if (program == c->skeleton->progs.socket_arrival)
 			stats.skipped_arrivals = skipped_runs(program);

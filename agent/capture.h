@@ -12,16 +12,25 @@
 #include <sys/types.h>
 
 #include "../bpf/record.h"
+#include "uprobes.h"
 
 #define CAPTURE_DRAIN_MAX 65536 /* records at once, so that other work gets its turn */
 #define CAPTURE_WAKEUP_PART 8 /* from so much of the ring's fill on the reader is woken */
 
 struct capture;
+struct bpf_program;
 
-/* Loads the programs; nothing is seen before capture_attach(). ring_bytes: a power of two, a
- * multiple of the page size. 0 and *out, to be closed; -errno with a line in why (which stage
- * failed, and what to do). */
-int capture_open(struct capture **out, size_t ring_bytes, char *why, size_t why_len);
+struct capture_config {
+	size_t ring_bytes; /* a power of two, a multiple of the page size */
+	enum uprobe_mode tls; /* how TLS libraries are probed; UPROBE_NONE: not at all */
+};
+
+/* Loads the programs; nothing is seen before capture_attach(). 0 and *out, to be closed; -errno
+ * with a line in why (which stage failed, and what to do). */
+int capture_open(struct capture **out, const struct capture_config *config, char *why,
+		 size_t why_len);
+/* One that is for uprobes_attach(); NULL: there is none of that name, or it is not loaded. */
+struct bpf_program *capture_program(const struct capture *c, const char *name);
 int capture_attach(struct capture *c, char *why, size_t why_len);
 /* Readable when the ring wants to be drained before its time. */
 int capture_fd(const struct capture *c);
@@ -42,8 +51,13 @@ void capture_lost_requests(struct capture *c,
 /* Bytes that wait in the ring. */
 size_t capture_ring_used(const struct capture *c);
 
+/* While it is true what node parses is looked at. */
+void capture_set_parsers(struct capture *c, bool parsers);
+
 struct capture_stats {
 	uint64_t losses[LOSS_COUNT];
+	uint64_t tls_counts[TLS_COUNTS];
+	uint64_t sessions_evicted; /* for want of room */
 	uint64_t skipped_arrivals; /* what came in then has no time of its own */
 	uint64_t skipped_runs; /* recursion_misses, where no second copy made up for it */
 	size_t ring_bytes;

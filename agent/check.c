@@ -144,10 +144,25 @@ static void print_runtimes(const struct options *options)
 	services_close(services);
 }
 
+static void print_tls(const struct options *options, enum uprobe_mode mode)
+{
+	const char *how = "no: neither uprobe_multi (Linux 6.6) nor perf events of uprobes "
+			  "(CAP_SYS_ADMIN) are to be had";
+
+	if (options->no_tls)
+		how = "no: --no-tls";
+	else if (mode == UPROBE_MULTI)
+		how = "yes, by uprobe_multi links";
+	else if (mode == UPROBE_PERF)
+		how = "yes, by perf events";
+	printf("TLS libraries are probed       %s\n", how);
+}
+
 int check_run(const struct options *options)
 {
 	uint64_t effective = effective_capabilities();
 	struct kernel kernel;
+	struct capture_config config = {.ring_bytes = options->ring_bytes};
 	struct capture *capture = NULL;
 	char why[256] = "";
 	int error;
@@ -162,7 +177,9 @@ int check_run(const struct options *options)
 		       "the kernel has not all hooks (it takes Linux 6.3 or later with BTF)\n");
 		return 1;
 	}
-	error = capture_open(&capture, options->ring_bytes, why, sizeof(why));
+	config.tls = options->no_tls ? UPROBE_NONE : uprobes_mode();
+	print_tls(options, config.tls);
+	error = capture_open(&capture, &config, why, sizeof(why));
 	if (!error)
 		error = capture_attach(capture, why, sizeof(why));
 	capture_close(capture);

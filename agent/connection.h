@@ -40,6 +40,7 @@ struct connection {
 	uint8_t role;
 	uint8_t end; /* enum connection_end: seen, not settled */
 	bool is_unix, alive; /* alive: seen by the current listing */
+	bool is_tls; /* plaintext of a TLS session */
 	bool peer_closed;
 	bool informational; /* the response under way is 1xx */
 	bool pipelines; /* has sent a request before the last was answered */

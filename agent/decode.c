@@ -37,6 +37,9 @@ int decode_record(struct record *out, const void *bytes, size_t size)
 	case RECORD_CONNECT_FAILED:
 		valid = size >= sizeof(struct record_connect_failed);
 		break;
+	case RECORD_TLS:
+		valid = size >= sizeof(struct record_tls) && out->tls->event <= TLS_ENDS;
+		break;
 	case RECORD_EXEC:
 	case RECORD_FORK:
 	case RECORD_EXIT:

@@ -18,6 +18,7 @@ struct record {
 		const struct record_undecoded *undecoded;
 		const struct record_connect_failed *connect_failed;
 		const struct record_process *process;
+		const struct record_tls *tls;
 	};
 };
 

@@ -100,6 +100,7 @@ static struct connection *connection_for(struct exchanges *e, const struct recor
 		return NULL;
 	c->role = io->head.role;
 	c->is_unix = io->head.flags & IO_UNIX;
+	c->is_tls = io->head.flags & IO_TLS;
 	if (c->is_unix)
 		e->connections.unix_count++;
 	else
@@ -237,6 +238,17 @@ void exchanges_state(struct exchanges *e, const struct record_state *state)
 				state->head.time_ns);
 	else if (c->forget && c->finished)
 		connection_remove(e, c);
+}
+
+void exchanges_session_end(struct exchanges *e, const struct record_tls *end)
+{
+	struct connection *c = connections_find(&e->connections, end->cookie);
+
+	if (!c)
+		return;
+	c->forget = true;
+	if (c->end == END_NONE && !c->finished)
+		connection_ends(e, c, END_LOCAL, c->response_end, end->head.time_ns);
 }
 
 void exchanges_settle(struct exchanges *e, uint64_t now_ns)
@@ -434,7 +446,7 @@ void exchanges_list_end(struct exchanges *e, bool all)
 				resynchronise(e, c);
 			continue;
 		}
-		if (!c->is_unix && !all)
+		if ((!c->is_unix && !all) || c->cookie & COOKIE_UNJOINED)
 			continue;
 		c->forget = true;
 		unix_unread_dies(e, c);

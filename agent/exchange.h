@@ -69,6 +69,7 @@ struct exchange {
 	uint8_t method; /* enum http_method */
 	uint8_t version; /* 10 or 11 */
 	uint8_t role; /* enum role */
+	bool is_tls;
 	bool head_complete;
 	bool streamed; /* its response has no Content-Length: the limit ends at the first byte */
 	bool first_byte_told;
@@ -128,6 +129,8 @@ struct exchanges;
 int exchanges_open(struct exchanges **out, const struct exchange_sink *sink);
 void exchanges_io(struct exchanges *e, const struct record_io *io);
 void exchanges_state(struct exchanges *e, const struct record_state *state);
+/* A TLS session that no socket tells of has ended. */
+void exchanges_session_end(struct exchanges *e, const struct record_tls *end);
 /* Tells of limits that have passed: those before now_ns whose end may be among records that are
  * not drained are not passed yet. */
 void exchanges_check_limits(struct exchanges *e, uint64_t now_ns);

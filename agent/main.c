@@ -28,6 +28,7 @@
 #include "priority.h"
 #include "self_metrics.h"
 #include "services.h"
+#include "tls.h"
 #include "version.h"
 
 #define DRAIN_NS (100 * 1000000ull)
@@ -46,6 +47,7 @@ struct agent {
 	struct options options;
 	struct host host;
 	struct capture *capture;
+	struct tls *tls; /* NULL: TLS is not looked into */
 	struct services *services;
 	struct exchanges *exchanges;
 	struct aggregate *aggregate;
@@ -113,6 +115,8 @@ static void on_record(void *context, const void *bytes, size_t size)
 		return;
 	}
 	agent->self.records[record.kind]++;
+	if (agent->tls)
+		tls_record(agent->tls, &record);
 	switch (record.kind) {
 	case RECORD_IO:
 		exchanges_io(agent->exchanges, record.io);
@@ -121,10 +125,15 @@ static void on_record(void *context, const void *bytes, size_t size)
 		exchanges_state(agent->exchanges, record.state);
 		break;
 	case RECORD_UNDECODED:
-		account_undecoded(&agent->account, record.undecoded);
+		account_undecoded(&agent->account, record.undecoded,
+				  agent->tls && tls_covers(agent->tls, (pid_t)record.head->pid));
 		break;
 	case RECORD_CONNECT_FAILED:
 		account_connect_failed(&agent->account, record.connect_failed);
+		break;
+	case RECORD_TLS:
+		if (record.tls->event == TLS_ENDS)
+			exchanges_session_end(agent->exchanges, record.tls);
 		break;
 	case RECORD_EXEC:
 	case RECORD_FORK:
@@ -140,6 +149,8 @@ static void on_wanted(void *context, pid_t pid, bool wanted)
 	struct agent *agent = context;
 
 	capture_set_wanted(agent->capture, pid, wanted);
+	if (agent->tls)
+		tls_set_wanted(agent->tls, pid, wanted);
 }
 
 static void on_service_closed(void *context, const struct service *service)
@@ -172,6 +183,8 @@ static int drain(struct agent *agent)
 	count = capture_drain(agent->capture, on_record, agent);
 	if (count < CAPTURE_DRAIN_MAX)
 		agent->empty_ns = agent->drained_ns;
+	if (agent->tls)
+		tls_run(agent->tls, agent->drained_ns);
 	return count;
 }
 
@@ -272,6 +285,8 @@ static void list_self(struct agent *agent)
 	self->capture = capture_stats(agent->capture);
 	self->exchange = exchanges_stats(agent->exchanges);
 	self->services = services_stats(agent->services);
+	if (agent->tls)
+		self->tls = tls_stats(agent->tls);
 	self->series_count = aggregate_series_count(agent->aggregate);
 	self->series_overflow = aggregate_overflow_count(agent->aggregate);
 	self->lost_requests = 0;
@@ -400,6 +415,7 @@ static int run(struct agent *agent)
 		{.fd = agent->signal_fd, .events = POLLIN},
 		{.fd = agent->server ? server_fd(agent->server) : -1, .events = POLLIN},
 		{.fd = agent->console ? console_input_fd(agent->console) : -1, .events = POLLIN},
+		{.fd = agent->tls ? tls_fd(agent->tls) : -1, .events = POLLIN},
 	};
 
 	while (!agent->stop) {
@@ -408,7 +424,7 @@ static int run(struct agent *agent)
 			log_error("poll: %s", strerror(errno));
 			return 1;
 		}
-		if (fds[0].revents)
+		if (fds[0].revents || fds[4].revents)
 			drain(agent);
 		do_due_work(agent);
 		if (fds[1].revents)
@@ -494,8 +510,12 @@ static int open_tables(struct agent *agent)
  * more after them, for what began in between. */
 static int open_capture(struct agent *agent)
 {
+	struct capture_config config = {
+		.ring_bytes = agent->options.ring_bytes,
+		.tls = agent->options.no_tls ? UPROBE_NONE : uprobes_mode(),
+	};
 	char why[256];
-	int error = capture_open(&agent->capture, agent->options.ring_bytes, why, sizeof(why));
+	int error = capture_open(&agent->capture, &config, why, sizeof(why));
 
 	if (!error)
 		error = open_tables(agent);
@@ -503,6 +523,8 @@ static int open_capture(struct agent *agent)
 		log_error("%s", why);
 	if (error)
 		return error;
+	if (config.tls != UPROBE_NONE && tls_open(&agent->tls, agent->capture, config.tls))
+		log_warning("TLS is not looked into: its probes cannot be set up");
 	services_scan(agent->services, now_ns());
 	error = capture_attach(agent->capture, why, sizeof(why));
 	if (error) {
@@ -511,6 +533,8 @@ static int open_capture(struct agent *agent)
 	}
 	agent->scanned_ns = now_ns();
 	services_scan(agent->services, agent->scanned_ns);
+	if (agent->tls)
+		tls_run(agent->tls, agent->scanned_ns);
 	return 0;
 }
 
@@ -546,6 +570,7 @@ static void agent_close(struct agent *agent)
 	otlp_export_close(agent->otlp);
 	console_close(agent->console);
 	server_close(agent->server);
+	tls_close(agent->tls);
 	capture_close(agent->capture);
 	exchanges_close(agent->exchanges);
 	services_close(agent->services);

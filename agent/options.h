@@ -29,6 +29,7 @@ struct options {
 	struct route_patterns *patterns;
 	struct limits *limits;
 	bool per_process;
+	bool no_tls; /* --no-tls */
 	struct otlp_config otlp; /* without a URL nothing is sent */
 	size_t ring_bytes, max_series, max_routes;
 };

@@ -102,6 +102,7 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 	x->pid = feed->pid;
 	x->port = c->port;
 	x->role = c->role;
+	x->is_tls = c->is_tls;
 	x->gap = c->request_gap;
 	c->request_gap = GAP_NONE;
 	c->request_fragment = false;

@@ -59,6 +59,7 @@ static void add_records(struct row_set *set, const struct self_inputs *in)
 		[RECORD_FORK] = "fork",
 		[RECORD_EXIT] = "exit",
 		[RECORD_REAPED] = "reaped",
+		[RECORD_TLS] = "tls",
 	};
 	int i;
 
@@ -196,6 +197,27 @@ static void add_otlp(struct row_set *set, const struct self_inputs *inputs)
 	    in->queue_age_ns / 1e9);
 }
 
+static void add_tls(struct row_set *set, const struct self_inputs *in)
+{
+	const uint64_t *counts = in->capture.tls_counts;
+
+	add(set, "bittern_agent_tls_files", SELF_GAUGE,
+	    "Libraries and programs with probes on TLS.", NULL, NULL, in->tls.file_count);
+	add(set, "bittern_agent_tls_refused_files_total", SELF_COUNTER,
+	    "Libraries and programs that could not be probed: their TLS is not seen.", NULL, NULL,
+	    in->tls.refused_files);
+	add(set, "bittern_agent_tls_sessions_total", SELF_COUNTER, "TLS sessions seen.", NULL, NULL,
+	    counts[TLS_SESSIONS]);
+	add(set, "bittern_agent_tls_unjoined_sessions_total", SELF_COUNTER,
+	    "TLS sessions whose socket was not known: they count, without a port and queue time.",
+	    NULL, NULL, counts[TLS_UNJOINED]);
+	add(set, "bittern_agent_tls_contradictions_total", SELF_COUNTER,
+	    "Signs that a TLS session has another socket, which were not believed.", NULL, NULL,
+	    counts[TLS_CONTRADICTIONS]);
+	add(set, "bittern_agent_tls_evictions_total", SELF_COUNTER,
+	    "TLS sessions forgotten for want of room.", NULL, NULL, in->capture.sessions_evicted);
+}
+
 size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const struct self_inputs *in)
 {
 	struct row_set set = {.rows = rows};
@@ -214,6 +236,7 @@ size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const stru
 	    "Largest fill of the ring buffer at a drain since the last scrape.", NULL, NULL,
 	    in->ring_peak_bytes);
 	add_tables(&set, in);
+	add_tls(&set, in);
 	add(&set, "bittern_agent_scrapes_total", SELF_COUNTER, "Pages of /metrics given.", NULL,
 	    NULL, in->scrapes);
 	add(&set, "bittern_agent_last_scrape_seconds", SELF_GAUGE,

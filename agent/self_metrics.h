@@ -8,10 +8,11 @@
 #include "exchange.h"
 #include "services.h"
 #include "snapshot.h"
+#include "tls_libraries.h"
 
 #define SELF_METRICS_MAX 96
 
-#define RECORD_KINDS (RECORD_REAPED + 1)
+#define RECORD_KINDS (RECORD_TLS + 1)
 
 /* Of the exporter by OTLP. */
 struct self_otlp {
@@ -27,6 +28,7 @@ struct self_inputs {
 	struct capture_stats capture;
 	struct exchange_stats exchange;
 	struct services_stats services;
+	struct tls_libraries_stats tls;
 	uint64_t records[RECORD_KINDS]; /* by enum record_kind */
 	uint64_t bad_records;
 	uint64_t lost_requests; /* whose record found the ring full */

@@ -43,6 +43,12 @@ static __always_inline bool is_from_birth(struct tcp_sock *tcp, u32 len, u8 dire
 	       (direction == DIRECTION_SENT ? sent : received) >= len;
 }
 
+/* Neither HTTP nor TLS passes it. */
+static __always_inline bool is_let_go(const struct connection *c)
+{
+	return (c->flags & (CONNECTION_DISMISSED | CONNECTION_TLS)) == CONNECTION_DISMISSED;
+}
+
 static __always_inline u8 connection_io_flags(const struct connection *c)
 {
 	return (c->flags & CONNECTION_UNIX ? IO_UNIX : 0) |

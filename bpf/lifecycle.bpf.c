@@ -79,7 +79,7 @@ int BPF_PROG(socket_arrival, struct sock *sk)
 		if (!c)
 			return 0;
 	}
-	if (c->flags & CONNECTION_DISMISSED || c->role == ROLE_CLIENT)
+	if (is_let_go(c) || c->role == ROLE_CLIENT)
 		return 0;
 	if (c->flags & CONNECTION_LISTENER) {
 		if (sk->__sk_common.skc_state == TCP_LISTEN)
@@ -179,6 +179,7 @@ static __always_inline int state_seen(struct sock *sk, int old_state, int new_st
 	struct task_struct *task;
 	struct tcp_sock *tcp;
 	u64 time_ns, arrival_ns = 0;
+	bool tls;
 
 	if (connect_seen(sk, old_state, new_state))
 		return 0;
@@ -186,11 +187,12 @@ static __always_inline int state_seen(struct sock *sk, int old_state, int new_st
 	    new_state != TCP_LAST_ACK)
 		return 0;
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-	if (!c || c->flags & (CONNECTION_DISMISSED | CONNECTION_LISTENER) || c->state == new_state)
+	if (!c || is_let_go(c) || c->flags & CONNECTION_LISTENER || c->state == new_state)
 		return 0;
-	if (c->flags & CONNECTION_ACCEPTED && new_state == TCP_CLOSE)
+	tls = c->flags & CONNECTION_TLS && c->role == ROLE_NONE;
+	if (c->flags & CONNECTION_ACCEPTED && new_state == TCP_CLOSE && !tls)
 		arrival_ns = arrival_unread(c, sk);
-	if (c->role == ROLE_NONE && !arrival_ns)
+	if (c->role == ROLE_NONE && !arrival_ns && !tls)
 		return 0;
 	c->state = new_state;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -207,8 +209,12 @@ static __always_inline int state_seen(struct sock *sk, int old_state, int new_st
 	record->received_end = c->received_end;
 	record->sent_end = c->sent_end;
 	tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
-	if (tcp) /* a send may be over whose hook is still to come */
+	if (tls) { /* positions are those of the plaintext */
+		record->cookie |= COOKIE_TLS;
+		record->received_end = record->sent_end = 0;
+	} else if (tcp) { /* a send may be over whose hook is still to come */
 		record->sent_end += forward(c->write_seq, tcp->write_seq);
+	}
 	record->arrival_ns = arrival_ns;
 	record->listener_pid = c->pid;
 	record->local_port = local_port(sk);
@@ -248,20 +254,26 @@ int socket_list(struct bpf_iter__bpf_sk_storage_map *context)
 	struct connection_state state = {};
 	struct connection *value = context->value, copy, *c = &copy;
 	struct sock *sk = context->sk;
+	bool tls;
 
 	if (!value || !sk)
 		return 0;
 	copy = *value; /* the verifier wants constant offsets into what the iterator gives */
-	if (c->flags & (CONNECTION_DISMISSED | CONNECTION_LISTENER))
+	if (is_let_go(c) || c->flags & CONNECTION_LISTENER)
 		return 0;
-	if (c->flags & CONNECTION_ACCEPTED)
+	tls = c->flags & CONNECTION_TLS && c->role == ROLE_NONE;
+	if (c->flags & CONNECTION_ACCEPTED && !tls)
 		state.arrival_ns = arrival_unread(c, sk);
-	if (!state.arrival_ns &&
-	    (c->role == ROLE_NONE || !(c->flags & CONNECTION_UNIX || list_all_connections)))
+	if (!state.arrival_ns && ((c->role == ROLE_NONE && !tls) ||
+				  !(c->flags & CONNECTION_UNIX || list_all_connections)))
 		return 0;
 	state.cookie = c->cookie;
-	state.received_end = c->received_end;
-	state.sent_end = c->sent_end;
+	if (tls) {
+		state.cookie |= COOKIE_TLS;
+	} else {
+		state.received_end = c->received_end;
+		state.sent_end = c->sent_end;
+	}
 	state.listener_pid = c->pid;
 	state.local_port = c->flags & CONNECTION_UNIX ? 0 : sk->__sk_common.skc_num;
 	state.role = c->role;

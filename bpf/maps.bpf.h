@@ -48,6 +48,7 @@ enum connection_flags {
 	CONNECTION_LISTENER = 256, /* a listening socket; or a child of one, not looked at so far */
 	CONNECTION_UNCHECKED = 512, /* whether its process is wanted was not asked so far */
 	CONNECTION_CONNECTING = 1024, /* TCP: no answer to its SYN so far */
+	CONNECTION_TLS = 2048, /* TLS records pass; while not dismissed as well, it only seems so */
 };
 
 /* A TCP listener's storage is copied to each connection that it accepts, before its first byte. */
@@ -107,6 +108,9 @@ struct {
 
 /* Set before loading. */
 const volatile __u64 ring_wakeup_bytes __weak = 512 * 1024;
+
+/* Set before loading: whether TLS is looked into (--no-tls). */
+const volatile bool tls_wanted __weak = true;
 
 /* Set by user space once all hooks are attached: a client's request that was sent before might be
  * one whose response is missed. (A server's are safe: what receives is attached last.) */

@@ -30,6 +30,28 @@ static __always_inline void emit_undecoded(const struct call *call)
 	bpf_ringbuf_submit(record, record_wakeup(call->time_ns));
 }
 
+/* Bytes that begin as a record of TLS does (RFC 8446, section 5.1). */
+static __always_inline bool begins_tls(const u8 *b, u32 len)
+{
+	return len >= 5 && b[0] >= 20 && b[0] <= 23 && b[1] == 3 && b[2] <= 4;
+}
+
+/* Marks a connection with TLS. One whose begin was not seen may be inside a body that looks so: it
+ * is believed when a call holds a record's head alone or a whole record, or two in a row look so.
+ */
+static __always_inline void identify_tls(struct connection *c, const struct call *call)
+{
+	u32 record_len = 5 + (call->first[3] << 8 | call->first[4]);
+
+	if (!begins_tls(call->first, call->first_len)) {
+		c->flags &= ~CONNECTION_TLS;
+		return;
+	}
+	if (c->flags & CONNECTION_TLS || call->len == 5 || call->len == record_len)
+		c->flags |= CONNECTION_DISMISSED;
+	c->flags |= CONNECTION_TLS;
+}
+
 /* Gives a connection its role, or marks it: for good if it did not begin as HTTP; an older one may
  * be inside a body and is looked at again. */
 static __always_inline void identify(struct connection *c, struct call *call)
@@ -45,6 +67,8 @@ static __always_inline void identify(struct connection *c, struct call *call)
 	}
 	if (!call->first_len)
 		return; /* unreadable, counted */
+	if (tls_wanted && !(call->flags & IO_TLS))
+		identify_tls(c, call);
 	if (c->flags & CONNECTION_FROM_BIRTH) {
 		c->flags |= CONNECTION_DISMISSED;
 		if (c->flags & CONNECTION_ACCEPTED && call->direction == DIRECTION_RECEIVED)

@@ -26,6 +26,7 @@ enum record_kind {
 	RECORD_FORK,
 	RECORD_EXIT,
 	RECORD_REAPED, /* an exited process has gone altogether: what it used is final */
+	RECORD_TLS, /* what a process does with TLS */
 };
 
 enum role { ROLE_NONE, ROLE_SERVER, ROLE_CLIENT };
@@ -38,6 +39,7 @@ enum io_flags {
 	IO_EOF = 8, /* unix sockets: the peer closed (len is 0) */
 	IO_FROM_BIRTH = 16, /* the connection is known from its first byte */
 	IO_PEER_CLOSED = 32, /* the first of a connection: its peer had sent a FIN before */
+	IO_TLS = 64, /* plaintext of a TLS session */
 };
 
 enum exit_flags {
@@ -54,6 +56,12 @@ struct record_head {
 };
 
 #define RECORD_TAIL_BYTES 8
+
+/* A TLS session is a connection of its own: its positions count plaintext. Its cookie is that of
+ * its socket with the first of these bits, and what happens to the socket is told of it; or both
+ * bits and a number of its own, when it is not known which its socket is. */
+#define COOKIE_TLS (1ull << 63)
+#define COOKIE_UNJOINED (1ull << 62)
 
 struct record_io {
 	struct record_head head;
@@ -103,6 +111,18 @@ struct record_connect_failed {
 	__u8 peer_address[16]; /* network order; AF_INET: the first four */
 };
 
+enum tls_event {
+	TLS_CONNECTS, /* it makes a session as a client */
+	TLS_ENDS, /* a session that was not joined to a socket is gone */
+};
+
+struct record_tls {
+	struct record_head head;
+	__u64 cookie; /* TLS_ENDS */
+	__u8 event;
+	__u8 unused[7];
+};
+
 /* What a process used in its life, by all its threads, also before it became the program that it
  * is. In RECORD_REAPED it is complete: what wait4(2) told the parent, and the last instructions
  * that it can miss. In RECORD_EXIT what is still to come is missing: the rest of the exit (the
@@ -139,6 +159,16 @@ enum loss {
 	LOSS_COUNT,
 };
 
+/* Index of the map `tls_counts`. */
+enum tls_count {
+	TLS_SESSIONS,
+	TLS_SESSIONS_ENDED,
+	TLS_UNJOINED, /* whose socket was not known when they first had something to tell */
+	TLS_CONTRADICTIONS, /* a session seemed to have another socket, or a socket another session
+			     */
+	TLS_COUNTS,
+};
+
 /* What the iterator over connections writes: of each unix socket with HTTP, of each accepted
  * connection with bytes that nobody has read, and, if asked, of every one with HTTP. */
 struct connection_state {
@@ -159,6 +189,7 @@ RECORD_ASSERT(record_io, 72);
 RECORD_ASSERT(record_state, 64);
 RECORD_ASSERT(record_connect_failed, 48);
 RECORD_ASSERT(record_undecoded, 48);
+RECORD_ASSERT(record_tls, 32);
 RECORD_ASSERT(record_usage, 72);
 RECORD_ASSERT(record_process, 96);
 RECORD_ASSERT(connection_state, 48);

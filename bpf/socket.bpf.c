@@ -15,6 +15,7 @@
 #include "messages.bpf.h"
 #include "payload.bpf.h"
 #include "slices.bpf.h"
+#include "tls.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
@@ -176,6 +177,22 @@ static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u3
 	return true;
 }
 
+/* Ciphertext: what the thread does with TLS next may belong to it. */
+static __always_inline void tls_seen(struct connection *c, struct sock *sk, u32 len, u8 direction)
+{
+	struct tls_io io = {
+		.len = len,
+		.local_port = sk->__sk_common.skc_num,
+		.peer_port = bpf_ntohs(sk->__sk_common.skc_dport),
+		.direction = direction,
+		.peer_closed = fin_received(sk),
+	};
+
+	if (direction == DIRECTION_RECEIVED)
+		io.arrival_ns = arrival_of(c, c->copied_seq - len);
+	tls_moved(c, &io);
+}
+
 /* The long way: any call, in any pieces, of a connection that is known or not. */
 static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c, u32 len,
 					   u8 direction)
@@ -209,6 +226,8 @@ static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c
 	read_first(&call, &payload);
 	if (c->role == ROLE_NONE) {
 		identify(c, &call);
+		if (c->flags & CONNECTION_TLS)
+			tls_seen(c, sk, len, direction);
 		if (c->role == ROLE_NONE)
 			return;
 		if (fin_received(sk)) /* while it was not known to be HTTP, no state is told */
@@ -225,11 +244,22 @@ static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direc
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 
-	if (c && c->flags & CONNECTION_DISMISSED)
+	if (c && is_let_go(c))
 		return 0;
+	if (ret == -EAGAIN && direction == DIRECTION_SENT && c && c->flags & CONNECTION_TLS)
+		tls_seen(c, sk, 0, direction);
 	if (ret < 0 ||
 	    (direction == DIRECTION_RECEIVED && flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_TRUNC)))
 		return 0;
+	if (c && c->flags & CONNECTION_DISMISSED) {
+		if (ret) {
+			positions_update(c, sk, ret, direction);
+			tls_seen(c, sk, ret, direction);
+		}
+		return 0;
+	}
+	if (tls_parsers && direction == DIRECTION_RECEIVED)
+		tls_unmoved();
 	if (!c) {
 		if (!ret)
 			return 0;

@@ -445,6 +445,7 @@ static void requests_that_find_the_ring_full_are_counted_by_process(void **state
 {
 	struct pair *pair = pair_open(*state, AF_INET);
 	struct count count = {.cookie = pair->cookie};
+	const struct capture_config config = {.ring_bytes = 4096};
 	struct capture *small;
 	char why[256], bytes[64];
 	int i;
@@ -458,7 +459,7 @@ static void requests_that_find_the_ring_full_are_counted_by_process(void **state
 		_exit(0);
 	}
 	pair_close_server(pair);
-	assert_int_equal(capture_open(&small, 4096, why, sizeof(why)), 0);
+	assert_int_equal(capture_open(&small, &config, why, sizeof(why)), 0);
 	assert_int_equal(capture_attach(small, why, sizeof(why)), 0);
 	for (i = 0; i < EXCHANGES; i++) {
 		send_all(pair->client, GET, strlen(GET));

@@ -465,6 +465,7 @@ void pair_response_text(struct pair *pair, const char *text)
 int bed_open(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
+	const struct capture_config config = {.ring_bytes = RING_BYTES, .tls = uprobes_mode()};
 	char why[256] = "";
 
 	*state = bed;
@@ -472,7 +473,7 @@ int bed_open(void **state)
 		return -1;
 	alarm(60);
 	bed->end = &bed->first;
-	if (capture_open(&bed->capture, RING_BYTES, why, sizeof(why)) ||
+	if (capture_open(&bed->capture, &config, why, sizeof(why)) ||
 	    capture_attach(bed->capture, why, sizeof(why))) {
 		print_error("%s\n", why);
 		bed_close(state);

@@ -19,8 +19,9 @@ plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrus
 plain      agent/version agent/links agent/deadlines agent/elf_* agent/prologue
 kernel     agent/kernel
 probes     agent/uprobes agent/new_mappings agent/mapped_file agent/tls_* < plain
-capture    agent/capture agent/ring agent/bittern.skel             < plain record
+capture    agent/capture agent/ring agent/bittern.skel             < plain record probes
 decode     agent/decode                                 < record
+tls        agent/tls                                    < plain probes capture decode record
 http       agent/http                                   < plain
 routes     agent/routes agent/route_* agent/segment     < plain
 facts      agent/process_* agent/packed_facts agent/program agent/application_files
@@ -39,7 +40,7 @@ exporters  exporters/*                                  < histogram services sna
 account    agent/account agent/outcome
 account    < plain record exchange routes addresses services histogram snapshot aggregate limits
 account    < pool
-self       agent/self_metrics < plain capture exchange aggregate services snapshot pool
+self       agent/self_metrics < plain probes capture exchange aggregate services snapshot pool
 options    agent/options                        < plain services facts routes limits exporters
 main       agent/main agent/check agent/host agent/priority agent/otlp_export    < *
 '

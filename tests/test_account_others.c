@@ -324,9 +324,13 @@ static void what_is_no_http_1_is_counted_by_what_it_is(void **state)
 		uint8_t len;
 		enum undecoded_reason reason;
 	} cases[] = {
-		{"PRI * HTTP/2.0\r\n", 16, UNDECODED_HTTP2}, {"PRI * HTTP/2.", 13, UNDECODED_OTHER},
-		{"\x16\x03\x01\x02", 4, UNDECODED_TLS},      {"\x16\x03", 2, UNDECODED_OTHER},
+		{"PRI * HTTP/2.0\r\n", 16, UNDECODED_HTTP2},
+		{"PRI * HTTP/2.", 13, UNDECODED_OTHER},
+		{"\x16\x03\x01\x02", 4, UNDECODED_TLS},
+		{"\x16\x03", 2, UNDECODED_OTHER},
 		{"SSH-2.0-x", 9, UNDECODED_OTHER},
+		{"\0\0\x12\4\0\0\0\0\0", 9, UNDECODED_HTTP2},
+		{"\0\0\x12\4\0\0\0\0", 8, UNDECODED_OTHER},
 	};
 	uint64_t counts[UNDECODED_REASON_COUNT] = {0};
 	struct account_bed *bed = *state;
@@ -340,8 +344,10 @@ static void what_is_no_http_1_is_counted_by_what_it_is(void **state)
 		};
 
 		memcpy(record.first, cases[i].first, cases[i].len);
-		account_undecoded(&bed->account, &record);
+		account_undecoded(&bed->account, &record, false);
 		counts[cases[i].reason]++;
+		account_undecoded(&bed->account, &record, true);
+		counts[cases[i].reason] += cases[i].reason != UNDECODED_TLS; /* it is seen */
 	}
 	assert_memory_equal(shop(bed)->undecoded_counts, counts, sizeof(counts));
 }

@@ -66,6 +66,7 @@ static void each_kind_of_record_is_passed_on_as_it_is(void **state)
 	struct record_undecoded undecoded = {.head.kind = RECORD_UNDECODED, .len = 16};
 	struct record_connect_failed failed = {.head.kind = RECORD_CONNECT_FAILED};
 	struct record_process process = {.head.kind = RECORD_EXEC};
+	struct record_tls tls = {.head.kind = RECORD_TLS, .event = TLS_ENDS};
 	struct io io = valid_io();
 	struct record record;
 
@@ -82,6 +83,11 @@ static void each_kind_of_record_is_passed_on_as_it_is(void **state)
 	assert_int_equal(decode_record(&record, &failed, sizeof(failed)), 0);
 	assert_int_equal(record.kind, RECORD_CONNECT_FAILED);
 	assert_ptr_equal(record.connect_failed, &failed);
+	assert_int_equal(decode_record(&record, &tls, sizeof(tls)), 0);
+	assert_int_equal(record.kind, RECORD_TLS);
+	assert_ptr_equal(record.tls, &tls);
+	tls.event = TLS_ENDS + 1;
+	assert_int_equal(decode_record(&record, &tls, sizeof(tls)), -EBADMSG);
 	for (; process.head.kind <= RECORD_REAPED; process.head.kind++) {
 		assert_int_equal(decode_record(&record, &process, sizeof(process)), 0);
 		assert_int_equal(record.kind, process.head.kind);
@@ -103,6 +109,7 @@ static void a_record_one_byte_short_of_its_struct_is_refused(void **state)
 		{RECORD_FORK, sizeof(struct record_process)},
 		{RECORD_EXIT, sizeof(struct record_process)},
 		{RECORD_REAPED, sizeof(struct record_process)},
+		{RECORD_TLS, sizeof(struct record_tls)},
 	};
 	struct io io = valid_io();
 	size_t i, size;
@@ -133,8 +140,10 @@ static void unknown_kinds_are_refused(void **state)
 		io.record.head.kind = kind;
 		if (kind == RECORD_UNDECODED)
 			((struct record_undecoded *)&io)->len = 0;
+		if (kind == RECORD_TLS)
+			((struct record_tls *)&io)->event = TLS_CONNECTS;
 		assert_int_equal(decode_io(&io),
-				 kind >= RECORD_IO && kind <= RECORD_REAPED ? 0 : -EBADMSG);
+				 kind >= RECORD_IO && kind <= RECORD_TLS ? 0 : -EBADMSG);
 	}
 }
 

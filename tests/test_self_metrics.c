@@ -44,6 +44,11 @@ static void each_input_has_its_row(void **state)
 		.routes_overflow = 5,
 		.addresses_overflow = 6,
 		.records = {[RECORD_IO] = 7, [RECORD_EXIT] = 8, [RECORD_REAPED] = 15},
+		.tls = {.file_count = 16, .refused_files = 17},
+		.capture = {.tls_counts = {[TLS_SESSIONS] = 18,
+					   [TLS_UNJOINED] = 19,
+					   [TLS_CONTRADICTIONS] = 20},
+			    .sessions_evicted = 21},
 		.bad_records = 9,
 		.lost_requests = 10,
 		.scrapes = 11,
@@ -69,6 +74,12 @@ static void each_input_has_its_row(void **state)
 	assert_true(value_of(rows, count, "bittern_agent_losses_total", "bad_record") == 9);
 	assert_true(value_of(rows, count, "bittern_agent_lost_requests_total", NULL) == 10);
 	assert_true(value_of(rows, count, "bittern_agent_scrapes_total", NULL) == 11);
+	assert_true(value_of(rows, count, "bittern_agent_tls_files", NULL) == 16);
+	assert_true(value_of(rows, count, "bittern_agent_tls_refused_files_total", NULL) == 17);
+	assert_true(value_of(rows, count, "bittern_agent_tls_sessions_total", NULL) == 18);
+	assert_true(value_of(rows, count, "bittern_agent_tls_unjoined_sessions_total", NULL) == 19);
+	assert_true(value_of(rows, count, "bittern_agent_tls_contradictions_total", NULL) == 20);
+	assert_true(value_of(rows, count, "bittern_agent_tls_evictions_total", NULL) == 21);
 	assert_true(value_of(rows, count, "bittern_agent_last_scrape_seconds", NULL) == 0.5);
 	assert_true(value_of(rows, count, "bittern_agent_resident_memory_bytes", NULL) > 1e5);
 }

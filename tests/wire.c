@@ -139,7 +139,7 @@ static void emit(struct wire *w, const struct call *call, size_t offset, size_t 
 		.direction = call->direction,
 		.flags = call->flags | (last ? IO_LAST : 0),
 	};
-	io->cookie = w->cookie;
+	io->cookie = w->is_tls ? w->cookie | COOKIE_TLS : w->cookie;
 	io->begin = call->begin;
 	io->other_end = call->other_end;
 	io->len = call->len;
@@ -350,6 +350,7 @@ static void seen(struct wire *w, struct call *call)
 {
 	w->now_ns += w->step_ns;
 	call->flags |= w->is_unix ? IO_UNIX : 0;
+	call->flags |= w->is_tls ? IO_TLS : 0;
 	call->flags |= w->from_birth && !w->is_unix ? IO_FROM_BIRTH : 0;
 	if (w->dismissed)
 		return;
@@ -469,9 +470,9 @@ void wire_state(struct wire *w, uint8_t new_state, uint32_t error)
 	state->local_port = w->is_client ? CLIENT_PORT : w->port;
 	state->shutdown = w->shutdown;
 	state->head = (struct record_head){.time_ns = w->now_ns, .kind = RECORD_STATE};
-	state->cookie = w->cookie;
-	state->received_end = w->received_seen;
-	state->sent_end = w->sent;
+	state->cookie = w->is_tls ? w->cookie | COOKIE_TLS : w->cookie;
+	state->received_end = w->is_tls ? 0 : w->received_seen;
+	state->sent_end = w->is_tls ? 0 : w->sent;
 	state->error = error;
 	state->old_state = TCP_ESTABLISHED;
 	state->new_state = new_state;
@@ -512,9 +513,9 @@ void wire_reset(struct wire *w)
 struct connection_state wire_listed(const struct wire *w)
 {
 	return (struct connection_state){
-		.cookie = w->cookie,
-		.received_end = w->received_seen,
-		.sent_end = w->sent_seen,
+		.cookie = w->is_tls ? w->cookie | COOKIE_TLS : w->cookie,
+		.received_end = w->is_tls ? 0 : w->received_seen,
+		.sent_end = w->is_tls ? 0 : w->sent_seen,
 		.arrival_ns = w->is_client ? 0 : w->arrival_ns,
 		.listener_pid = w->listener_pid,
 		.local_port = w->is_unix ? 0 : w->port,

@@ -33,6 +33,9 @@ struct wire {
 	uint16_t port; /* the server's */
 	bool is_unix, is_client;
 	bool from_birth;
+	/* Its plaintext is seen: the socket is known by its cookie with COOKIE_TLS, and has no
+	 * positions. */
+	bool is_tls;
 	/* What becomes of the next record: true, it is lost. NULL: none is. */
 	bool (*loses)(void *context, const struct record_io *io);
 	void *context;

@@ -20,10 +20,10 @@ enum { false = 0, true = 1 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-/* Registers of a task in a system call. */
+/* Registers of a task in a system call, or at a probe in its code. */
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, r10, r8, r9, ax, orig_ax;
+	unsigned long di, si, dx, cx, r10, r8, r9, ax, orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
@@ -200,6 +200,7 @@ struct mmsghdr {
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+#define EAGAIN 11
 #define ENOSYS 38
 #define PF_EXITING 0x4
 #define PF_IO_WORKER 0x10

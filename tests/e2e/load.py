@@ -42,15 +42,15 @@ class Response(NamedTuple):
 
 
 class Connection:
-    """address: (host, port) or the path of a unix socket."""
+    """address: (host, port) or the path of a unix socket. tls: None, or an ssl.SSLContext."""
 
     @classmethod
-    async def open(cls, address):
+    async def open(cls, address, tls=None):
         self = cls()
         if isinstance(address, str):
             opened = asyncio.open_unix_connection(address, limit=MAX_LINE)
         else:
-            opened = asyncio.open_connection(*address, limit=MAX_LINE)
+            opened = asyncio.open_connection(*address, limit=MAX_LINE, ssl=tls)
         self.reader, self.writer = await opened
         return self
 
@@ -124,14 +124,14 @@ class Result:
                                    for s in self.samples if s.sent_ns > since_ns)
 
 
-def run(address, requests, connections=16, pipeline=1, keep_alive=True):
+def run(address, requests, connections=16, pipeline=1, keep_alive=True, tls=None):
     """Sends the requests (any iterable, shared by the connections) and waits for every response."""
-    return asyncio.run(_run(address, iter(requests), connections, pipeline, keep_alive))
+    return asyncio.run(_run(address, iter(requests), connections, pipeline, keep_alive, tls))
 
 
-async def _run(address, requests, connections, pipeline, keep_alive):
+async def _run(address, requests, connections, pipeline, keep_alive, tls):
     result = Result()
-    await asyncio.gather(*(_client(address, requests, pipeline, keep_alive, result)
+    await asyncio.gather(*(_client(address, requests, pipeline, keep_alive, tls, result)
                            for _ in range(connections)))
     return result
 
@@ -140,12 +140,12 @@ def _take(requests, count):
     return [r for _, r in zip(range(count), requests)]
 
 
-async def _client(address, requests, pipeline, keep_alive, result):
+async def _client(address, requests, pipeline, keep_alive, tls, result):
     connection = None
     while batch := _take(requests, pipeline):
         try:
             if connection is None or not connection.usable:
-                connection = await Connection.open(address)
+                connection = await Connection.open(address, tls)
             sent_ns = time.monotonic_ns()
             await connection.send(b"".join(r.encode() for r in batch))
             while batch:

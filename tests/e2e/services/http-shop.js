@@ -2,7 +2,6 @@
 // The shop on Node's http alone; node-shop and cluster-shop serve it.
 'use strict';
 const fs = require('fs');
-const http = require('http');
 const shop = require('./shop');
 const truth = require('./truth');
 
@@ -42,7 +41,7 @@ const routes = [
   [/^/, (req, res) => json(res, 404, {})],
 ];
 
-module.exports = http.createServer((req, res) => {
+module.exports = shop.createServer((req, res) => {
   truth(req, res);
   const target = `${req.method} ${req.url.split('?')[0]}`;
   const [pattern, handler] = routes.find(([p]) => p.test(target));

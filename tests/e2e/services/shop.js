@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every Node shop sells: the bodies, and the durations of the routes that sleep.
 'use strict';
+const fs = require('fs');
+const http = require('http');
+const https = require('https');
 const timers = require('timers/promises');
+
+const { TLS_CERT, TLS_KEY } = process.env; // with them it is served by TLS
 
 module.exports = {
   BIG: Buffer.alloc(1000000, 'x'),
@@ -10,6 +15,12 @@ module.exports = {
   ITEM: { id: 1, name: 'reed' },
   SLEEPS_MS: [1, 10, 100, 1000],
   sleep: timers.setTimeout,
+  TLS: TLS_CERT ? { cert: fs.readFileSync(TLS_CERT), key: fs.readFileSync(TLS_KEY) } : null,
+
+  createServer(handler) {
+    const { TLS } = module.exports;
+    return TLS ? https.createServer(TLS, handler) : http.createServer(handler);
+  },
 
   // Writes the chunks to a response, sleeping after the first.
   async stream(res, sleepMs = 0) {

@@ -94,4 +94,4 @@ async def sleep(request):
 app = web.Application()
 app.add_routes(routes)
 web.run_app(app, host="127.0.0.1", port=int(os.environ["PORT"]), access_log_class=TruthLogger,
-            print=None)
+            ssl_context=shop.TLS, print=None)

@@ -27,4 +27,4 @@ for (const ms of shop.SLEEPS_MS) {
   app.get(`/sleep${ms}/big`, later(big));
   app.get(`/sleep${ms}/file`, later(file));
 }
-app.listen(process.env.PORT, '127.0.0.1');
+shop.createServer(app).listen(process.env.PORT, '127.0.0.1');

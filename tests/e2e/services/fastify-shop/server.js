@@ -2,8 +2,8 @@
 'use strict';
 const fs = require('fs');
 const { Readable } = require('stream');
-const app = require('fastify')();
 const shop = require('../shop');
+const app = require('fastify')({ https: shop.TLS });
 const truth = require('../truth');
 
 async function* chunks(ms = 0) {

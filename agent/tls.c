@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define ARG1 PROLOGUE_ARG1
+#define ARG12 (PROLOGUE_ARG1 | PROLOGUE_ARG2)
+#define ARG123 (ARG12 | PROLOGUE_ARG3)
+#define ARG124 (ARG12 | PROLOGUE_ARG4)
+#define LIBSSL TLS_FILE_LIBSSL
+#define NODE TLS_FILE_NODE
+#define CALLER (TLS_FILE_LIBSSL | TLS_FILE_CALLER)
+#define CLIENT_HELLO 22 /* the first byte of a handshake's records: RFC 8446, section 5.1 */
+#define ALL_GROUPS (TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT)
+
+struct row {
+	const char *program, *function;
+	enum tls_place place;
+	unsigned arguments;
+	uint8_t files, groups;
+};
+
+#define ROW(program, function, place, arguments, files, group)                            \
+	{                                                                                 \
+		program, function, TLS_PLACE_##place, arguments, files, TLS_GROUP_##group \
+	}
+
+/* In the order of attaching: ends before begins, so that no begin is seen without its end, and
+ * writing before reading, so that no request is seen without its response. */
+static const struct row table[] = {
+	ROW("tls_read_end", "SSL_read", RETURN, 0, LIBSSL, BASE),
+	ROW("tls_read_end", "SSL_read", RETURN, 0, NODE, CLIENT),
+	ROW("tls_read_ex_end", "SSL_read_ex", BEHIND_CALL_OR_RETURN, 0, CALLER, BASE),
+	ROW("tls_handshake_end", "SSL_do_handshake", BEHIND_CALL_OR_RETURN, 0, CALLER, BASE),
+	ROW("tls_free", "SSL_free", ENTRY, ARG1, LIBSSL | NODE, BASE),
+	ROW("tls_connect", "SSL_set_connect_state", ENTRY, ARG1, NODE, BASE),
+	ROW("tls_write", "SSL_write", ENTRY, ARG123, LIBSSL | NODE, BASE),
+	ROW("tls_write", "SSL_write_ex", ENTRY, ARG123, LIBSSL, BASE),
+	ROW("tls_handshake", "SSL_do_handshake", ENTRY, ARG1, LIBSSL, BASE),
+	ROW("tls_read", "SSL_read", ENTRY, ARG12, LIBSSL, BASE),
+	ROW("tls_read", "SSL_read", ENTRY, ARG12, NODE, CLIENT),
+	ROW("tls_read_ex", "SSL_read_ex", ENTRY, ARG124, LIBSSL, BASE),
+	ROW("tls_parse", "llhttp_execute", ENTRY, ARG12 | PROLOGUE_ARG3_OR_END, NODE, SERVER),
+};
+
+#define PROBE_COUNT (sizeof(table) / sizeof(table[0]))
+
+struct process {
+	pid_t pid;
+	unsigned int requests; /* while it is undecided */
+	uint8_t groups; /* undecided: that it has used; decided: that it has */
+};
+
+struct processes {
+	struct process all[TLS_PROCESSES_LOOKED_AT];
+	size_t count;
+};
+
+struct tls {
+	struct tls_libraries *libraries;
+	struct capture *capture;
+	bool parsers; /* as the capture was told */
+	struct tls_probe probes[PROBE_COUNT];
+	struct processes undecided; /* they have all groups */
+	struct processes decided; /* they have not */
+};
+
+int tls_open(struct tls **out, struct capture *capture, enum uprobe_mode mode)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+	struct tls_libraries_config config = {
+		.proc_path = "/proc", .probe_count = PROBE_COUNT, .mode = mode};
+	int error = 0;
+
+	if (!t)
+		return -ENOMEM;
+	t->capture = capture;
+	for (size_t i = 0; i < PROBE_COUNT; i++) {
+		t->probes[i] = (struct tls_probe){
+			.program = capture_program(capture, table[i].program),
+			.function = table[i].function,
+			.place = table[i].place,
+			.arguments = table[i].arguments,
+			.files = table[i].files,
+			.groups = table[i].groups,
+		};
+		if (!t->probes[i].program)
+			error = -ENOENT;
+	}
+	config.probes = t->probes;
+	if (!error)
+		error = tls_libraries_open(&t->libraries, &config);
+	if (error) {
+		free(t);
+		return error;
+	}
+	*out = t;
+	return 0;
+}
+
+static struct process *find(struct processes *processes, pid_t pid)
+{
+	for (size_t i = 0; i < processes->count; i++) {
+		if (processes->all[i].pid == pid)
+			return &processes->all[i];
+	}
+	return NULL;
+}
+
+static bool add(struct processes *processes, struct process process)
+{
+	if (processes->count == TLS_PROCESSES_LOOKED_AT)
+		return false;
+	processes->all[processes->count++] = process;
+	return true;
+}
+
+static void remove_process(struct processes *processes, pid_t pid)
+{
+	struct process *process = find(processes, pid);
+
+	if (process)
+		*process = processes->all[--processes->count];
+}
+
+int tls_fd(const struct tls *t)
+{
+	return tls_libraries_fd(t->libraries);
+}
+
+void tls_run(struct tls *t, uint64_t now_ns)
+{
+	tls_libraries_run(t->libraries, now_ns);
+}
+
+void tls_set_wanted(struct tls *t, pid_t pid, bool wanted)
+{
+	remove_process(&t->undecided, pid);
+	remove_process(&t->decided, pid);
+	tls_libraries_set_wanted(t->libraries, pid, wanted);
+	if (wanted)
+		add(&t->undecided, (struct process){.pid = pid});
+}
+
+static void use_parsers(struct tls *t)
+{
+	if (!t->parsers)
+		capture_set_parsers(t->capture, true);
+	t->parsers = true;
+}
+
+static void use(struct tls *t, pid_t pid, uint8_t group)
+{
+	struct process *process = find(&t->undecided, pid);
+
+	if (process) {
+		process->groups |= group;
+		return;
+	}
+	process = find(&t->decided, pid);
+	if (!process || process->groups & group)
+		return;
+	process->groups |= group;
+	tls_libraries_set_groups(t->libraries, pid, process->groups);
+}
+
+static void on_io(struct tls *t, const struct record_io *io)
+{
+	struct process *process, decided;
+
+	if (!t->undecided.count || io->head.role != ROLE_SERVER ||
+	    io->head.direction != DIRECTION_RECEIVED || io->offset)
+		return;
+	process = find(&t->undecided, (pid_t)io->head.pid);
+	if (!process)
+		return;
+	if (io->head.flags & IO_TLS) {
+		process->groups |= TLS_GROUP_SERVER;
+		use_parsers(t);
+	}
+	if (++process->requests < TLS_DECIDE_REQUESTS)
+		return;
+	decided = *process;
+	decided.groups |= TLS_GROUP_BASE;
+	remove_process(&t->undecided, decided.pid);
+	if (decided.groups != ALL_GROUPS && add(&t->decided, decided))
+		tls_libraries_set_groups(t->libraries, decided.pid, decided.groups);
+}
+
+static void on_fork(struct tls *t, const struct record_process *fork)
+{
+	if (tls_libraries_cover(t->libraries, (pid_t)fork->parent))
+		tls_set_wanted(t, (pid_t)fork->head.pid, true);
+}
+
+void tls_record(struct tls *t, const struct record *record)
+{
+	pid_t pid = (pid_t)record->head->pid;
+
+	switch (record->kind) {
+	case RECORD_IO:
+		on_io(t, record->io);
+		break;
+	case RECORD_UNDECODED:
+		if (record->undecoded->first[0] != CLIENT_HELLO)
+			break;
+		use(t, pid, TLS_GROUP_SERVER);
+		use_parsers(t);
+		break;
+	case RECORD_TLS:
+		if (record->tls->event == TLS_CONNECTS)
+			use(t, pid, TLS_GROUP_CLIENT);
+		break;
+	case RECORD_FORK:
+		on_fork(t, record->process);
+		break;
+	case RECORD_EXIT:
+		tls_set_wanted(t, pid, false);
+		break;
+	default:
+		break;
+	}
+}
+
+bool tls_covers(const struct tls *t, pid_t pid)
+{
+	return tls_libraries_cover(t->libraries, pid);
+}
+
+struct tls_libraries_stats tls_stats(const struct tls *t)
+{
+	return tls_libraries_stats(t->libraries);
+}
+
+void tls_close(struct tls *t)
+{
+	if (!t)
+		return;
+	tls_libraries_close(t->libraries);
+	free(t);
+}

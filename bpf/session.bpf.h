@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* session - which session a thread uses, which socket it has, and what its plaintext tells.
+ *
+ * Which socket? A library that reads the socket itself does so inside its function: what the
+ * thread receives there belongs to the session. An event loop receives the ciphertext first and
+ * then turns to the session, at once: what the thread received last, and has not yet been taken,
+ * belongs to the session that it turns to. That is believed if no other session has that socket.
+ * In node the parser is called from within the receiving callback, so the socket is known and names
+ * the session; the SSL object becomes known when node turns to it, or, where SSL_read() has no
+ * probe, when what was written to it leaves by a socket whose request waits for an answer. */
+#ifndef BITTERN_SESSION_BPF_H
+#define BITTERN_SESSION_BPF_H
+
+#include "connection.bpf.h"
+#include "http.bpf.h"
+#include "messages.bpf.h"
+#include "slices.bpf.h"
+#include "tls.bpf.h"
+
+static const struct session no_session;
+
+static __always_inline u32 current_pid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* The thread's storage, made at its first use of TLS; NULL: it is of an unwanted process. */
+static __always_inline struct tls_thread *this_thread(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_thread *t = bpf_task_storage_get(&tls_threads, task, NULL, 0);
+
+	if (t || !wanted(task->tgid))
+		return t;
+	t = bpf_task_storage_get(&tls_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t)
+		loss_count(LOSS_CONNECTION_STATE);
+	return t;
+}
+
+/* --- sessions --- */
+
+static __always_inline struct session *session_find(u64 name)
+{
+	struct session_key key = {.name = name, .pid = current_pid()};
+
+	return bpf_map_lookup_elem(&sessions, &key);
+}
+
+static __always_inline struct session *session_create(u64 name, u16 flags)
+{
+	struct session_key key = {.name = name, .pid = current_pid()};
+	struct session *s;
+
+	if (bpf_map_update_elem(&sessions, &key, &no_session, BPF_NOEXIST)) {
+		loss_count(LOSS_CONNECTION_STATE);
+		return NULL;
+	}
+	s = bpf_map_lookup_elem(&sessions, &key);
+	if (!s)
+		return NULL;
+	s->c.flags = flags;
+	tls_count(TLS_SESSIONS);
+	return s;
+}
+
+/* Until its first record a session can take its socket's name. */
+static __always_inline void session_name(struct session *s)
+{
+	if (s->c.cookie)
+		return;
+	if (s->socket) {
+		s->c.cookie = s->socket | COOKIE_TLS;
+		return;
+	}
+	s->c.cookie = (bpf_ktime_get_ns() & (COOKIE_UNJOINED - 1)) | COOKIE_UNJOINED | COOKIE_TLS;
+	tls_count(TLS_UNJOINED);
+}
+
+static __always_inline void session_has_socket(struct session *s, const struct tls_thread *t)
+{
+	s->socket = t->socket;
+	s->arrival_ns = t->arrival_ns;
+	s->local_port = t->local_port;
+	s->peer_port = t->peer_port;
+	s->peer_closed = t->peer_closed;
+	s->c.flags |= t->flags & CONNECTION_ACCEPTED;
+}
+
+/* False: another session that is still there has this socket. */
+static __always_inline bool socket_is_free(u64 socket, const struct session_key *key)
+{
+	struct session_key *owner = bpf_map_lookup_elem(&session_sockets, &socket);
+	struct session *other;
+
+	if (!owner || (owner->name == key->name && owner->pid == key->pid))
+		return true;
+	other = bpf_map_lookup_elem(&sessions, owner);
+	return !other || other->socket != socket;
+}
+
+/* The thread has turned to a session: what it has received belongs to it. */
+static __always_inline void session_takes(struct session *s, u64 name, struct tls_thread *t)
+{
+	struct session_key key = {.name = name, .pid = current_pid()};
+	u64 socket = t->socket;
+	u8 received = t->received;
+
+	if (received == RECEIVED_NOTHING)
+		return;
+	t->received = RECEIVED_NOTHING;
+	s->has_socket_inside = received == RECEIVED_INSIDE;
+	if (s->socket == socket) {
+		s->arrival_ns = t->arrival_ns;
+		return;
+	}
+	if (s->socket || (received == RECEIVED_OUTSIDE && !socket_is_free(socket, &key))) {
+		tls_count(TLS_CONTRADICTIONS);
+		return;
+	}
+	session_has_socket(s, t);
+	bpf_map_update_elem(&session_sockets, &socket, &key, BPF_ANY);
+}
+
+static __always_inline struct session *session_of_socket(const struct tls_thread *t)
+{
+	struct session *s = session_create(t->socket, t->flags & CONNECTION_FROM_BIRTH);
+
+	if (s)
+		session_has_socket(s, t);
+	return s;
+}
+
+static __always_inline void session_has_ssl(struct session *s, u64 ssl)
+{
+	struct session_key alias = {.name = ssl, .pid = current_pid()};
+	u64 socket = s->socket;
+
+	s->ssl = ssl;
+	bpf_map_update_elem(&session_aliases, &alias, &socket, BPF_ANY);
+}
+
+/* Node has turned to an SSL object: it is that of the socket of which it has received, if all
+ * objects that it turns to are seen. */
+static __always_inline void node_takes(struct tls_thread *t, u64 ssl)
+{
+	struct session_key alias = {.name = ssl, .pid = current_pid()};
+	u8 received = t->received;
+	struct session *s;
+
+	t->received = RECEIVED_NOTHING;
+	if (received != RECEIVED_OUTSIDE || t->reads_unseen ||
+	    bpf_map_lookup_elem(&session_aliases, &alias))
+		return;
+	s = session_find(t->socket);
+	if (!s)
+		s = session_of_socket(t);
+	if (!s)
+		return;
+	if (!s->ssl)
+		session_has_ssl(s, ssl);
+	else if (s->ssl != ssl)
+		tls_count(TLS_CONTRADICTIONS);
+}
+
+/* --- plaintext --- */
+
+/* The first frame of an HTTP/2 server: SETTINGS (RFC 9113, section 3.4). */
+static __always_inline bool begins_settings(const struct call *call)
+{
+	return call->first_len >= 9 && call->first[3] == 4 && !call->first[4] &&
+	       !(call->first[5] | call->first[6] | call->first[7] | call->first[8]);
+}
+
+/* Node writes what it was given before the handshake's end again and again until then. */
+static __always_inline bool is_repeated(struct session *s, const struct call *call)
+{
+	u64 first = *(u64 *)call->first;
+
+	if (call->direction != DIRECTION_SENT || s->c.received_end)
+		return false;
+	if (s->c.sent_end == call->len)
+		s->first_write = first;
+	else if (s->ssl && s->c.sent_end == 2ull * call->len && s->first_write == first)
+		return true;
+	return false;
+}
+
+/* A call that moved len bytes of plaintext at buffer. */
+__noinline int session_moved(struct session *s, u64 buffer, u32 len, u32 direction)
+{
+	struct payload payload = {.base = buffer, .len = len};
+	struct call call = {
+		.time_ns = bpf_ktime_get_ns(),
+		.len = len,
+		.direction = direction,
+		.buffer = buffer,
+		.pid = current_pid(),
+	};
+	struct connection *c;
+
+	if (!s || !len)
+		return 0;
+	c = &s->c;
+	if (direction == DIRECTION_RECEIVED)
+		c->received_end += len;
+	else
+		c->sent_end += len;
+	if (c->flags & CONNECTION_DISMISSED)
+		return 0;
+	session_name(s);
+	call.cookie = c->cookie;
+	call.flags = connection_io_flags(c) | IO_TLS;
+	call.begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
+	call.other_end = direction == DIRECTION_RECEIVED ? c->sent_end : c->received_end;
+	call.arrival_ns = direction == DIRECTION_RECEIVED ? s->arrival_ns : 0;
+	call.local_port = s->local_port;
+	call.peer_port = s->peer_port;
+	read_first(&call, &payload);
+	if (is_repeated(s, &call)) {
+		c->sent_end -= len;
+		return 0;
+	}
+	if (c->role == ROLE_NONE) {
+		if (c->flags & CONNECTION_ACCEPTED && begins_settings(&call)) {
+			c->flags |= CONNECTION_DISMISSED;
+			emit_undecoded(&call);
+			return 0;
+		}
+		identify(c, &call);
+		if (c->role == ROLE_NONE)
+			return 0;
+		if (s->peer_closed)
+			call.flags |= IO_PEER_CLOSED;
+	}
+	call.role = c->role;
+	if (c->role == ROLE_CLIENT)
+		call.arrival_ns = 0;
+	if (call.first_len)
+		emit(c, &call, &payload);
+	else
+		emit_brief(&call);
+	return 0;
+}
+
+#endif

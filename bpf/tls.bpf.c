@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* tls - sees the plaintext of TLS sessions at the library that encrypts it, and finds out which
+ * socket each belongs to.
+ *
+ * CPython reads by SSL_read_ex(); how much that read is known when it is back, so there is a second
+ * probe behind the call. Node's reads pass its parser of HTTP, llhttp_execute(), which costs one
+ * hit instead of four; but the parser knows nothing of the SSL object. What a session is written
+ * is seen at SSL_write() before it is encrypted. */
+#include "http.bpf.h"
+#include "maps.bpf.h"
+#include "messages.bpf.h"
+#include "session.bpf.h"
+#include "slices.bpf.h"
+#include "tls.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The attach cookie. */
+#define PROBE_END 1 /* the third argument is the end of the data, not its length */
+#define PROBE_NODE 2
+
+#define CONTENT_HANDSHAKE 22
+#define RECORD_OVERHEAD 17 /* the least that a TLS record adds to its plaintext */
+
+#if defined(__TARGET_ARCH_x86)
+#define ARGUMENT_1(context) ((context)->di)
+#define ARGUMENT_2(context) ((context)->si)
+#define ARGUMENT_3(context) ((context)->dx)
+#define ARGUMENT_4(context) ((context)->cx)
+#define RETURNED(context) ((context)->ax)
+#else
+#define ARGUMENT_1(context) ((context)->regs[0])
+#define ARGUMENT_2(context) ((context)->regs[1])
+#define ARGUMENT_3(context) ((context)->regs[2])
+#define ARGUMENT_4(context) ((context)->regs[3])
+#define RETURNED(context) ((context)->regs[0])
+#endif
+
+/* --- the library's functions --- */
+
+static __always_inline struct tls_thread *begin_function(struct pt_regs *context)
+{
+	struct tls_thread *t = this_thread();
+
+	if (!t)
+		return NULL;
+	t->ssl = ARGUMENT_1(context);
+	t->buffer = ARGUMENT_2(context);
+	t->len_at = 0;
+	return t;
+}
+
+static __always_inline void read_done(struct tls_thread *t, u64 len, bool node)
+{
+	u64 ssl = t->ssl, name = ssl, *socket;
+	struct session *s;
+
+	t->ssl = 0;
+	if (!len || len > 0x7fffffff)
+		return;
+	if (node) {
+		struct session_key key = {.name = ssl, .pid = current_pid()};
+
+		socket = bpf_map_lookup_elem(&session_aliases, &key);
+		if (!socket)
+			return;
+		name = *socket;
+	}
+	s = session_find(name);
+	if (!s)
+		s = node ? NULL : session_create(name, 0);
+	if (!s || (node && s->c.role != ROLE_CLIENT))
+		return; /* a server's requests are seen at its parser */
+	session_takes(s, name, t);
+	session_moved(s, t->buffer, len, DIRECTION_RECEIVED);
+}
+
+SEC("uprobe")
+int tls_read_ex(struct pt_regs *context)
+{
+	struct tls_thread *t = begin_function(context);
+
+	if (t)
+		t->len_at = ARGUMENT_4(context);
+	return 0;
+}
+
+/* Behind the call, or at the return. What was there before the call is 0 in CPython. */
+SEC("uprobe")
+int tls_read_ex_end(struct pt_regs *context)
+{
+	struct tls_thread *t =
+		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
+	u64 len = 0;
+
+	if (!t || !t->ssl || !t->len_at)
+		return 0;
+	if (bpf_probe_read_user(&len, sizeof(len), (void *)t->len_at))
+		len = 0;
+	read_done(t, len, false);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_read(struct pt_regs *context)
+{
+	struct tls_thread *t = begin_function(context);
+
+	if (!t)
+		return 0;
+	t->awaits_read = 0;
+	if (bpf_get_attach_cookie(context) & PROBE_NODE)
+		node_takes(t, t->ssl);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_read_end(struct pt_regs *context)
+{
+	struct tls_thread *t =
+		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
+	s32 len = RETURNED(context);
+
+	if (t && t->ssl && !t->len_at)
+		read_done(t, len > 0 ? len : 0, bpf_get_attach_cookie(context) & PROBE_NODE);
+	return 0;
+}
+
+/* A session that begins has received nothing yet. */
+SEC("uprobe")
+int tls_handshake(struct pt_regs *context)
+{
+	struct tls_thread *t = begin_function(context);
+	struct session *s;
+
+	if (!t)
+		return 0;
+	s = session_find(t->ssl);
+	if (s)
+		session_takes(s, t->ssl, t);
+	else
+		session_create(t->ssl, CONNECTION_FROM_BIRTH);
+	t->received = RECEIVED_NOTHING;
+	return 0;
+}
+
+SEC("uprobe")
+int tls_handshake_end(struct pt_regs *context)
+{
+	struct tls_thread *t =
+		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
+	struct session *s;
+
+	if (!t || !t->ssl)
+		return 0;
+	s = session_find(t->ssl);
+	if (s)
+		session_takes(s, t->ssl, t);
+	t->ssl = 0;
+	return 0;
+}
+
+SEC("uprobe")
+int tls_write(struct pt_regs *context)
+{
+	struct session_key key = {.name = ARGUMENT_1(context), .pid = current_pid()};
+	u64 buffer = ARGUMENT_2(context), len = ARGUMENT_3(context), *socket;
+	struct tls_thread *t;
+	struct session *s;
+
+	if (len - 1 >= 0x7fffffff)
+		return 0;
+	if (bpf_get_attach_cookie(context) & PROBE_NODE) {
+		t = this_thread();
+		if (!t)
+			return 0;
+		node_takes(t, key.name);
+		socket = bpf_map_lookup_elem(&session_aliases, &key);
+		if (!socket) {
+			t->write_ssl = key.name;
+			t->write_buffer = buffer;
+			t->write_len = len;
+			return 0;
+		}
+		key.name = *socket;
+		s = bpf_map_lookup_elem(&sessions, &key);
+	} else {
+		s = bpf_map_lookup_elem(&sessions, &key);
+		if (!s && this_thread())
+			s = session_create(key.name, 0);
+	}
+	if (s && !s->write_blocked)
+		session_moved(s, buffer, len, DIRECTION_SENT);
+	if (s)
+		s->write_blocked = 0;
+	return 0;
+}
+
+static __always_inline void emit_event(u64 cookie, enum tls_event event)
+{
+	struct record_tls *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	u64 time_ns = bpf_ktime_get_ns();
+
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = time_ns;
+	record->head.pid = current_pid();
+	record->head.kind = RECORD_TLS;
+	record->cookie = cookie;
+	record->event = event;
+	bpf_ringbuf_submit(record,
+			   event == TLS_CONNECTS ? BPF_RB_FORCE_WAKEUP : record_wakeup(time_ns));
+}
+
+SEC("uprobe")
+int tls_free(struct pt_regs *context)
+{
+	struct session_key key = {.name = ARGUMENT_1(context), .pid = current_pid()}, alias = key;
+	struct session *s;
+	u64 *socket;
+
+	if (bpf_get_attach_cookie(context) & PROBE_NODE) {
+		socket = bpf_map_lookup_elem(&session_aliases, &alias);
+		if (!socket)
+			return 0;
+		key.name = *socket;
+		bpf_map_delete_elem(&session_aliases, &alias);
+	}
+	s = bpf_map_lookup_elem(&sessions, &key);
+	if (!s)
+		return 0;
+	if (s->c.cookie & COOKIE_UNJOINED)
+		emit_event(s->c.cookie, TLS_ENDS);
+	if (s->socket)
+		bpf_map_delete_elem(&session_sockets, &s->socket);
+	bpf_map_delete_elem(&sessions, &key);
+	tls_count(TLS_SESSIONS_ENDED);
+	return 0;
+}
+
+SEC("uprobe")
+int tls_connect(struct pt_regs *context)
+{
+	if (this_thread())
+		emit_event(0, TLS_CONNECTS);
+	return 0;
+}
+
+/* --- node --- */
+
+/* llhttp_execute(parser, data, length). */
+SEC("uprobe")
+int tls_parse(struct pt_regs *context)
+{
+	struct tls_thread *t =
+		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
+	u64 data = ARGUMENT_2(context), len = ARGUMENT_3(context);
+	struct first_bytes first = {};
+	struct session *s;
+
+	if (!t || !t->parses || !t->socket)
+		return 0;
+	if (bpf_get_attach_cookie(context) & PROBE_END)
+		len -= data;
+	if (len - 1 >= 0x7fffffff)
+		return 0;
+	s = session_find(t->socket);
+	if (!s) {
+		if (!(t->flags & CONNECTION_ACCEPTED) ||
+		    bpf_probe_read_user(&first, sizeof(first), (void *)data) ||
+		    !begins_request(&first, len < FIRST_BYTES ? len : FIRST_BYTES))
+			return 0;
+		s = session_of_socket(t);
+		if (!s)
+			return 0;
+	}
+	if (s->c.role == ROLE_CLIENT)
+		return 0;
+	s->arrival_ns = t->arrival_ns;
+	session_moved(s, data, len, DIRECTION_RECEIVED);
+	return 0;
+}
+
+/* Whether what is being sent begins as a handshake does. */
+static __always_inline bool sends_handshake(struct connection *socket)
+{
+	struct payload p = {};
+	u8 first = 0;
+
+	if (payload_find(&p, socket) != PAYLOAD_FOUND || (p.iovecs && !payload_next(&p)))
+		return false;
+	bpf_probe_read_user(&first, sizeof(first), (void *)p.base);
+	return first == CONTENT_HANDSHAKE;
+}
+
+/* What was written to an SSL object leaves by this socket. Before the handshake a write only begins
+ * that, and is repeated later. */
+static __always_inline void written(struct tls_thread *t, struct connection *socket,
+				    const struct tls_io *io)
+{
+	u64 ssl = t->write_ssl, name = socket->cookie;
+	struct session *s;
+
+	if (io->len < t->write_len + RECORD_OVERHEAD)
+		return; /* of another: this one still has to come */
+	t->write_ssl = 0;
+	if (sends_handshake(socket))
+		return;
+	s = session_find(name);
+	if (!s && !(socket->flags & CONNECTION_ACCEPTED)) {
+		struct tls_thread as_socket = {
+			.socket = name,
+			.local_port = io->local_port,
+			.peer_port = io->peer_port,
+			.flags = socket->flags,
+		};
+
+		s = session_of_socket(&as_socket);
+	} else if (s && (s->ssl || !(s->c.flags & CONNECTION_AWAITING))) {
+		tls_count(TLS_CONTRADICTIONS);
+		return;
+	}
+	if (!s)
+		return;
+	session_has_ssl(s, ssl);
+	session_moved(s, t->write_buffer, t->write_len, DIRECTION_SENT);
+}
+
+/* --- sockets --- */
+
+/* The library gives up the whole call, and is called with the same again. */
+static __always_inline void blocked(const struct connection *socket)
+{
+	u64 name = socket->cookie;
+	struct session_key *key = bpf_map_lookup_elem(&session_sockets, &name);
+	struct session *s = key ? bpf_map_lookup_elem(&sessions, key) : NULL;
+
+	if (s && s->has_socket_inside)
+		s->write_blocked = 1;
+}
+
+__noinline int tls_moved(struct connection *socket, const struct tls_io *io)
+{
+	struct tls_thread *t;
+
+	if (!socket || !io)
+		return 0;
+	t = this_thread();
+	if (!t)
+		return 0;
+	if (io->direction == DIRECTION_SENT) {
+		if (!io->len)
+			blocked(socket);
+		else if (t->write_ssl)
+			written(t, socket, io);
+		return 0;
+	}
+	/* A library that reads the socket itself asks for a record's head and body one by one. */
+	if (t->received != RECEIVED_INSIDE || !t->ssl || t->socket != socket->cookie)
+		t->arrival_ns = io->arrival_ns;
+	t->socket = socket->cookie;
+	t->local_port = io->local_port;
+	t->peer_port = io->peer_port;
+	t->flags = socket->flags;
+	t->peer_closed = io->peer_closed;
+	t->received = t->ssl ? RECEIVED_INSIDE : RECEIVED_OUTSIDE;
+	t->parses = 1;
+	t->reads_unseen = t->awaits_read;
+	t->awaits_read = 1;
+	return 0;
+}
+
+__noinline int tls_unmoved(void)
+{
+	struct tls_thread *t =
+		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
+
+	if (t)
+		t->parses = 0;
+	return 0;
+}

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTPS: services that terminate TLS themselves. The truth is what the application counted."""
+
+import ssl
+import subprocess
+
+import pytest
+
+import frameworks
+import load
+from expect import assert_exact, assert_same, truth_counts
+
+REQUESTS = 600
+PYTHON = ["fastapi-h11-asyncio", "fastapi-httptools-uvloop", "flask-sync", "flask-gthread",
+          "aiohttp"]
+NODE = ["node", "express", "fastify", "cluster"]
+
+every_framework = pytest.mark.parametrize("framework", PYTHON + NODE)
+
+
+class Certificate:
+    """Of localhost, signed by itself."""
+
+    def __init__(self, folder):
+        self.path, self.key = folder / "cert.pem", folder / "key.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+             "-keyout", self.key, "-out", self.path], check=True, capture_output=True)
+        self.environment = {"TLS_CERT": str(self.path), "TLS_KEY": str(self.key)}
+
+    def client(self):
+        return ssl.create_default_context(cafile=self.path)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    return Certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def tls_service(service, certificate):
+    """A framework of frameworks.py, by id, with TLS."""
+    def start(id):
+        framework = frameworks.BY_ID[id]
+        options = []
+        if framework.command[0].name == "uvicorn":
+            options = ["--ssl-certfile", certificate.path, "--ssl-keyfile", certificate.key]
+        elif framework.command[0].name == "gunicorn":
+            options = ["--certfile", certificate.path, "--keyfile", certificate.key]
+        return service(framework._replace(command=framework.command + options),
+                       env=certificate.environment)
+    return start
+
+
+def assert_https(page, shop, name):
+    """What the service on this port is said to have served, it has served by TLS."""
+    __tracebackhide__ = True
+    samples = page.values("http_server_request_duration_seconds_count", service_name=name)
+    assert {(s.labels["url_scheme"], s.labels["server_port"]) for s in samples} == {
+        ("https", str(shop.port))}
+    assert not page.values("bittern_agent_tls_unjoined_sessions_total")
+    assert not page.values("bittern_agent_tls_contradictions_total")
+    assert not page.values("bittern_service_undecoded_connections_total", service_name=name)
+
+
+def check(bittern, shop, framework, result):
+    __tracebackhide__ = True
+    assert not result.errors
+    lines = shop.truth(len(result.samples))
+    assert_same(truth_counts(lines), result.counts(), "the service")
+    page = bittern.scrape()
+    name = frameworks.BY_ID[framework].name
+    assert_exact(page, name, truth_counts(lines))
+    assert_https(page, shop, name)
+    queued = page.total("bittern_http_server_queue_duration_seconds_count", service_name=name)
+    assert queued == len(lines)
+
+
+@every_framework
+@pytest.mark.parametrize("first", ["service", "agent"])
+def test_every_request_is_counted_whichever_starts_first(agent, tls_service, certificate,
+                                                         framework, first):
+    if first == "agent":
+        bittern = agent()
+        shop = tls_service(framework)
+    else:
+        shop = tls_service(framework)
+        bittern = agent()
+    result = load.run(shop.address, load.mixed(REQUESTS), tls=certificate.client())
+    check(bittern, shop, framework, result)
+
+
+@every_framework
+def test_a_session_a_request_is_counted(agent, tls_service, certificate, framework):
+    bittern = agent()
+    shop = tls_service(framework)
+    result = load.run(shop.address, load.mixed(60), keep_alive=False, tls=certificate.client())
+    check(bittern, shop, framework, result)
+
+
+def test_without_probes_tls_is_not_decoded_and_said_so(agent, tls_service, certificate):
+    bittern = agent("--no-tls")
+    shop = tls_service("node")
+    result = load.run(shop.address, load.mixed(60), connections=4, tls=certificate.client())
+    assert not result.errors
+    shop.settle()
+    page = bittern.scrape()
+    assert not page.values("http_server_request_duration_seconds_count",
+                           service_name="node-shop")
+    assert page.total("bittern_service_undecoded_connections_total",
+                      service_name="node-shop") == 4
