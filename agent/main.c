@@ -115,8 +115,7 @@ static void on_record(void *context, const void *bytes, size_t size)
 		return;
 	}
 	agent->self.records[record.kind]++;
-	if (agent->tls)
-		tls_record(agent->tls, &record);
+	tls_record(agent->tls, &record);
 	switch (record.kind) {
 	case RECORD_IO:
 		exchanges_io(agent->exchanges, record.io);
@@ -126,7 +125,7 @@ static void on_record(void *context, const void *bytes, size_t size)
 		break;
 	case RECORD_UNDECODED:
 		account_undecoded(&agent->account, record.undecoded,
-				  agent->tls && tls_covers(agent->tls, (pid_t)record.head->pid));
+				  tls_covers(agent->tls, (pid_t)record.head->pid));
 		break;
 	case RECORD_CONNECT_FAILED:
 		account_connect_failed(&agent->account, record.connect_failed);
@@ -149,8 +148,7 @@ static void on_wanted(void *context, pid_t pid, bool wanted)
 	struct agent *agent = context;
 
 	capture_set_wanted(agent->capture, pid, wanted);
-	if (agent->tls)
-		tls_set_wanted(agent->tls, pid, wanted);
+	tls_set_wanted(agent->tls, pid, wanted);
 }
 
 static void on_service_closed(void *context, const struct service *service)
@@ -183,8 +181,7 @@ static int drain(struct agent *agent)
 	count = capture_drain(agent->capture, on_record, agent);
 	if (count < CAPTURE_DRAIN_MAX)
 		agent->empty_ns = agent->drained_ns;
-	if (agent->tls)
-		tls_run(agent->tls, agent->drained_ns);
+	tls_run(agent->tls, agent->drained_ns);
 	return count;
 }
 
@@ -285,8 +282,7 @@ static void list_self(struct agent *agent)
 	self->capture = capture_stats(agent->capture);
 	self->exchange = exchanges_stats(agent->exchanges);
 	self->services = services_stats(agent->services);
-	if (agent->tls)
-		self->tls = tls_stats(agent->tls);
+	self->tls = tls_stats(agent->tls);
 	self->series_count = aggregate_series_count(agent->aggregate);
 	self->series_overflow = aggregate_overflow_count(agent->aggregate);
 	self->lost_requests = 0;
@@ -415,7 +411,7 @@ static int run(struct agent *agent)
 		{.fd = agent->signal_fd, .events = POLLIN},
 		{.fd = agent->server ? server_fd(agent->server) : -1, .events = POLLIN},
 		{.fd = agent->console ? console_input_fd(agent->console) : -1, .events = POLLIN},
-		{.fd = agent->tls ? tls_fd(agent->tls) : -1, .events = POLLIN},
+		{.fd = tls_fd(agent->tls), .events = POLLIN},
 	};
 
 	while (!agent->stop) {
@@ -533,8 +529,7 @@ static int open_capture(struct agent *agent)
 	}
 	agent->scanned_ns = now_ns();
 	services_scan(agent->services, agent->scanned_ns);
-	if (agent->tls)
-		tls_run(agent->tls, agent->scanned_ns);
+	tls_run(agent->tls, agent->scanned_ns);
 	return 0;
 }
 

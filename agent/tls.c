@@ -126,16 +126,19 @@ static void remove_process(struct processes *processes, pid_t pid)
 
 int tls_fd(const struct tls *t)
 {
-	return tls_libraries_fd(t->libraries);
+	return t ? tls_libraries_fd(t->libraries) : -1;
 }
 
 void tls_run(struct tls *t, uint64_t now_ns)
 {
-	tls_libraries_run(t->libraries, now_ns);
+	if (t)
+		tls_libraries_run(t->libraries, now_ns);
 }
 
 void tls_set_wanted(struct tls *t, pid_t pid, bool wanted)
 {
+	if (!t)
+		return;
 	remove_process(&t->undecided, pid);
 	remove_process(&t->decided, pid);
 	tls_libraries_set_wanted(t->libraries, pid, wanted);
@@ -198,6 +201,8 @@ void tls_record(struct tls *t, const struct record *record)
 {
 	pid_t pid = (pid_t)record->head->pid;
 
+	if (!t)
+		return;
 	switch (record->kind) {
 	case RECORD_IO:
 		on_io(t, record->io);
@@ -225,12 +230,12 @@ void tls_record(struct tls *t, const struct record *record)
 
 bool tls_covers(const struct tls *t, pid_t pid)
 {
-	return tls_libraries_cover(t->libraries, pid);
+	return t && tls_libraries_cover(t->libraries, pid);
 }
 
 struct tls_libraries_stats tls_stats(const struct tls *t)
 {
-	return tls_libraries_stats(t->libraries);
+	return t ? tls_libraries_stats(t->libraries) : (struct tls_libraries_stats){0};
 }
 
 void tls_close(struct tls *t)

@@ -22,13 +22,14 @@
 #define TLS_DECIDE_REQUESTS 100
 #define TLS_PROCESSES_LOOKED_AT 512 /* undecided, and decided; those beyond keep all probes */
 
+/* NULL is fine everywhere: TLS is not looked into. */
 struct tls;
 
 /* mode: as the capture was opened with; not UPROBE_NONE. 0 and *out, to be closed before the
  * capture; -errno. What is done later by tls_set_wanted() and tls_record() takes effect at the next
  * tls_run(). */
 int tls_open(struct tls **out, struct capture *capture, enum uprobe_mode mode);
-int tls_fd(const struct tls *t); /* readable: tls_run() has work */
+int tls_fd(const struct tls *t); /* readable: tls_run() has work; -1: there is none */
 void tls_run(struct tls *t, uint64_t now_ns); /* also once a second */
 void tls_set_wanted(struct tls *t, pid_t pid, bool wanted);
 /* Every record, for what it tells of processes. */
@@ -36,6 +37,6 @@ void tls_record(struct tls *t, const struct record *record);
 /* Whether what the process does with TLS is seen. */
 bool tls_covers(const struct tls *t, pid_t pid);
 struct tls_libraries_stats tls_stats(const struct tls *t);
-void tls_close(struct tls *t); /* NULL is fine */
+void tls_close(struct tls *t);
 
 #endif
