@@ -81,18 +81,19 @@ static uint64_t record_cookie(const struct record *record)
 	}
 }
 
-/* What a record has to be: of a kind from first to last, of a socket or else of a process. */
+/* What a record has to be: of a kind from first to last, of a process or else of a socket. */
 struct wanted {
 	enum record_kind first, last;
-	uint64_t cookie; /* 0: of whatever socket */
-	pid_t pid; /* 0: of whatever process */
+	pid_t pid; /* 0: by the socket's cookie, which is 0 for none */
+	uint64_t cookie;
 };
 
 static bool is_wanted(const struct record *record, const struct wanted *wanted)
 {
-	return record->kind >= wanted->first && record->kind <= wanted->last &&
-	       (!wanted->cookie || record_cookie(record) == wanted->cookie) &&
-	       (!wanted->pid || record->head->pid == (uint32_t)wanted->pid);
+	if (record->kind < wanted->first || record->kind > wanted->last)
+		return false;
+	return wanted->pid ? record->head->pid == (uint32_t)wanted->pid
+			   : record_cookie(record) == wanted->cookie;
 }
 
 static struct seen *find(struct bed *bed, const struct wanted *wanted)
