@@ -3,35 +3,42 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <zlib.h>
 
-#define GZIP_WINDOW_BITS (15 + 16) /* the largest window, with the header of a gzip file */
-#define GZIP_MEMORY_LEVEL 8 /* zlib's default */
-#define OUTPUT_STEP (64 * 1024)
+#define WINDOW_BITS (15 + 16) /* the largest window, and the header of a gzip file */
+#define MEMORY_LEVEL 8 /* zlib's default */
 
-int gzip_text(struct text *out, const struct text *in)
+int gzip_open(struct gzip *g, const char *bytes, size_t len)
 {
-	z_stream stream = {.next_in = (Bytef *)in->data};
-	size_t left = in->len;
-	int status = Z_OK;
-
-	if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEMORY_LEVEL,
+	*g = (struct gzip){.stream.next_in = (Bytef *)bytes, .left = len};
+	if (deflateInit2(&g->stream, Z_BEST_SPEED, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL,
 			 Z_DEFAULT_STRATEGY) != Z_OK)
 		return -ENOMEM;
-	while (status != Z_STREAM_END) {
-		Bytef *to = (Bytef *)text_room(out, OUTPUT_STEP);
+	return 0;
+}
 
-		if (!to)
-			break;
-		if (!stream.avail_in) {
-			stream.avail_in = left < UINT_MAX ? (uInt)left : UINT_MAX;
-			left -= stream.avail_in;
+/* zlib counts in unsigned int. */
+static uInt at_most(size_t len)
+{
+	return len < UINT_MAX ? (uInt)len : UINT_MAX;
+}
+
+size_t gzip_read(struct gzip *g, char *to, size_t size)
+{
+	uInt room = at_most(size);
+
+	g->stream.next_out = (Bytef *)to;
+	g->stream.avail_out = room;
+	while (!g->ended && g->stream.avail_out == room) {
+		if (!g->stream.avail_in) {
+			g->stream.avail_in = at_most(g->left);
+			g->left -= g->stream.avail_in;
 		}
-		stream.next_out = to;
-		stream.avail_out = OUTPUT_STEP;
-		status = deflate(&stream, left ? Z_NO_FLUSH : Z_FINISH);
-		out->len += OUTPUT_STEP - stream.avail_out;
+		g->ended = deflate(&g->stream, g->left ? Z_NO_FLUSH : Z_FINISH) == Z_STREAM_END;
 	}
-	deflateEnd(&stream);
-	return out->error;
+	return room - g->stream.avail_out;
+}
+
+void gzip_close(struct gzip *g)
+{
+	deflateEnd(&g->stream);
 }

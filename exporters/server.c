@@ -41,7 +41,6 @@ struct server {
 	struct server_config config;
 	struct server_stats stats;
 	size_t page_count, page_bytes; /* given, not yet read by their clients */
-	size_t rendered_bytes; /* of the last page, before it was compressed */
 	int fd;
 	uint16_t port;
 	struct connection connections[SERVER_CONNECTIONS_MAX];
@@ -53,8 +52,9 @@ struct server {
 struct page {
 	struct server *server;
 	enum exposition exposition;
-	bool gzip;
 	struct text text;
+	bool gzipped; /* and so compressed while it is sent: its length is not known before */
+	struct gzip gzip;
 };
 
 static uint64_t now_ns(void)
@@ -198,40 +198,53 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned i
 						      MHD_RESPMEM_PERSISTENT));
 }
 
+static size_t page_memory(const struct page *page)
+{
+	return page->text.len + (page->gzipped ? GZIP_MEMORY : 0);
+}
+
 static void page_free(void *context)
 {
 	struct page *page = context;
 	size_t bytes = page->text.capacity;
 
 	page->server->page_count--;
-	page->server->page_bytes -= page->text.len;
+	page->server->page_bytes -= page_memory(page);
+	if (page->gzipped)
+		gzip_close(&page->gzip);
 	text_free(&page->text);
 	free(page);
 	if (bytes >= TRIM_BYTES)
 		malloc_trim(0);
 }
 
-static int render(struct server *s, struct page *page)
+static ssize_t page_read(void *context, uint64_t position, char *to, size_t size)
+{
+	struct page *page = context;
+	size_t len = gzip_read(&page->gzip, to, size);
+
+	(void)position; /* only ever forward */
+	return len ? (ssize_t)len : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* 0 or -ENOMEM; the text is then still to be freed. */
+static int page_fill(struct page *page, struct server *s, const struct prometheus_accept *accept)
 {
 	const struct snapshot *snapshot = s->config.snapshot(s->config.context);
-	struct text plain = {};
-	int err;
 
 	if (!snapshot)
 		return -ENOMEM;
 	/* As large as the last one at once, so that it need not be moved while it grows. */
-	text_room(&plain, s->rendered_bytes + s->rendered_bytes / 8);
-	err = prometheus_render(&plain, snapshot, page->exposition);
-	s->rendered_bytes = plain.len;
-	if (err || !page->gzip) {
-		page->text = plain;
-		return err;
-	}
-	err = gzip_text(&page->text, &plain);
-	text_free(&plain);
-	if (s->rendered_bytes >= TRIM_BYTES)
-		malloc_trim(0);
-	return err;
+	text_room(&page->text, s->stats.last_scrape_bytes + s->stats.last_scrape_bytes / 8);
+	page->exposition = prometheus_accept_exposition(accept);
+	if (prometheus_render(&page->text, snapshot, page->exposition))
+		return -ENOMEM;
+	if (!prometheus_accept_gzip(accept))
+		return 0;
+	if (gzip_open(&page->gzip, page->text.data, page->text.len))
+		return -ENOMEM;
+	page->gzipped = true;
+	return 0;
 }
 
 /* 0 and *out; -EAGAIN when too much is unread already; -ENOMEM. */
@@ -240,21 +253,19 @@ static int page_make(struct page **out, struct server *s, const struct prometheu
 	uint64_t start_ns = now_ns();
 	struct page *page;
 
-	if (s->page_count && s->page_bytes + s->rendered_bytes > SERVER_PAGES_BYTES)
+	if (s->page_count && s->page_bytes + s->stats.last_scrape_bytes > SERVER_PAGES_BYTES)
 		return -EAGAIN;
 	page = calloc(1, sizeof(*page));
 	if (!page)
 		return -ENOMEM;
-	page->exposition = prometheus_accept_exposition(accept);
-	page->gzip = prometheus_accept_gzip(accept);
-	if (render(s, page)) {
+	if (page_fill(page, s, accept)) {
 		text_free(&page->text);
 		free(page);
 		return -ENOMEM;
 	}
 	page->server = s;
 	s->page_count++;
-	s->page_bytes += page->text.len;
+	s->page_bytes += page_memory(page);
 	s->stats.scrapes++;
 	s->stats.last_scrape_bytes = page->text.len;
 	s->stats.last_scrape_seconds = (double)(now_ns() - start_ns) / (double)NS_PER_S;
@@ -277,7 +288,7 @@ static enum MHD_Result note_field(void *context, enum MHD_ValueKind kind, const 
 	return MHD_YES;
 }
 
-static enum MHD_Result give_metrics(struct server *s, struct MHD_Connection *connection)
+static enum MHD_Result give_metrics(struct server *s, struct MHD_Connection *connection, bool head)
 {
 	struct prometheus_accept accept = {};
 	struct MHD_Response *response;
@@ -285,6 +296,8 @@ static enum MHD_Result give_metrics(struct server *s, struct MHD_Connection *con
 	int err;
 
 	MHD_get_connection_values(connection, MHD_HEADER_KIND, note_field, &accept);
+	if (head)
+		accept.gzip = (struct preference){}; /* libmicrohttpd would send a last chunk */
 	err = page_make(&page, s, &accept);
 	if (err == -EAGAIN) {
 		s->stats.refused_scrapes++;
@@ -294,41 +307,50 @@ static enum MHD_Result give_metrics(struct server *s, struct MHD_Connection *con
 	if (err)
 		return answer_text(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, PLAIN_TYPE,
 				   "out of memory\n");
-	response = MHD_create_response_from_buffer_with_free_callback_cls(
-		page->text.len, page->text.data, page_free, page);
+	if (page->gzipped)
+		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SERVER_MEMORY_BYTES,
+							     page_read, page, page_free);
+	else
+		response = MHD_create_response_from_buffer_with_free_callback_cls(
+			page->text.len, page->text.data, page_free, page);
 	if (!response) {
 		page_free(page);
 		return MHD_NO;
 	}
 	if (!MHD_add_response_header(response, "Vary", "Accept, Accept-Encoding") ||
-	    (page->gzip && !MHD_add_response_header(response, "Content-Encoding", "gzip"))) {
+	    (page->gzipped && !MHD_add_response_header(response, "Content-Encoding", "gzip"))) {
 		MHD_destroy_response(response); /* and the page */
 		return MHD_NO;
 	}
 	return answer(connection, MHD_HTTP_OK, prometheus_types[page->exposition], response);
 }
 
-static enum MHD_Result give_health(struct server *s, struct MHD_Connection *connection)
+static enum MHD_Result give_health(struct server *s, struct MHD_Connection *connection, bool head)
 {
+	(void)head;
 	(void)s;
 	return answer_text(connection, MHD_HTTP_OK, PLAIN_TYPE, "ok\n");
 }
 
-static enum MHD_Result give_readiness(struct server *s, struct MHD_Connection *connection)
+static enum MHD_Result give_readiness(struct server *s, struct MHD_Connection *connection,
+				      bool head)
 {
+	(void)head;
 	if (s->config.ready(s->config.context))
 		return answer_text(connection, MHD_HTTP_OK, PLAIN_TYPE, "ready\n");
 	return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, PLAIN_TYPE, "not ready\n");
 }
 
-static enum MHD_Result give_index(struct server *s, struct MHD_Connection *connection)
+static enum MHD_Result give_index(struct server *s, struct MHD_Connection *connection, bool head)
 {
+	(void)head;
 	return answer_text(connection, MHD_HTTP_OK, HTML_TYPE, s->index);
 }
 
 static const struct endpoint {
 	const char *path;
-	enum MHD_Result (*give)(struct server *s, struct MHD_Connection *connection);
+	/* libmicrohttpd leaves the body of an answer to HEAD out. */
+	enum MHD_Result (*give)(struct server *s, struct MHD_Connection *connection, bool head);
 } endpoints[] = {
 	{"/", give_index},
 	{"/metrics", give_metrics},
@@ -369,7 +391,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (!readable)
 		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, PLAIN_TYPE,
 				   "only GET and HEAD\n");
-	return endpoint->give(context, connection);
+	return endpoint->give(context, connection, strcmp(method, "HEAD") == 0);
 }
 
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,

@@ -46,8 +46,9 @@ struct server_config {
 struct server_stats {
 	uint64_t scrapes; /* /metrics pages given */
 	uint64_t refused_scrapes; /* 503: too many pages unread */
-	double last_scrape_seconds; /* snapshot, rendering, compression; without the network */
-	uint64_t last_scrape_bytes; /* as sent */
+	/* Snapshot and rendering, without what is done while it is sent: compression, network. */
+	double last_scrape_seconds;
+	uint64_t last_scrape_bytes; /* not compressed */
 };
 
 /* 0 if text is ADDRESS:PORT as server_config.listen wants it, else -EINVAL. */

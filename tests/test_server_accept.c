@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the server makes of a scraper's Accept and Accept-Encoding. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cmocka.h>
 
 #include "../exporters/prometheus.h"
+#include "../exporters/text.h"
 #include "server_client.h"
 
 #define TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -63,46 +67,145 @@ static void openmetrics_ends_with_its_end(void **state)
 	free(response);
 }
 
-/* The body of a compressed answer, expanded, as a string; its length on the wire in *wire_len. */
-static void expand(const char *response, char *to, size_t size, size_t *wire_len)
+/* The body of a compressed answer, which comes in chunks, expanded: to be freed. Its length on the
+ * wire in *wire_len. */
+static char *expand(const char *response, size_t *wire_len)
 {
-	const char *length = strstr(response, "\r\nContent-Length: ");
-	z_stream stream = {.next_in = (Bytef *)body(response),
-			   .next_out = (Bytef *)to,
-			   .avail_out = (uInt)size - 1};
+	const char *at = body(response);
+	struct text out = {};
+	z_stream stream = {};
+	size_t len;
 
-	assert_non_null(length);
-	*wire_len = strtoul(length + 18, NULL, 10);
-	stream.avail_in = (uInt)*wire_len;
+	assert_holds(response, "\r\nContent-Encoding: gzip\r\n");
+	assert_holds(response, "\r\nTransfer-Encoding: chunked\r\n");
 	assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
+	for (*wire_len = 0; (len = strtoul(at, (char **)&at, 16)); at += len + 2) {
+		stream.next_in = (Bytef *)at + 2;
+		stream.avail_in = (uInt)len;
+		*wire_len += len;
+		do {
+			stream.next_out = (Bytef *)text_room(&out, 100000);
+			stream.avail_out = 100000;
+			assert_in_range(inflate(&stream, Z_NO_FLUSH), Z_OK, Z_STREAM_END);
+			out.len += 100000 - stream.avail_out;
+		} while (!stream.avail_out);
+		assert_int_equal(stream.avail_in, 0);
+		at += 2;
+	}
 	assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
-	assert_int_equal(stream.avail_in, 0);
-	to[stream.total_out] = '\0';
 	inflateEnd(&stream);
+	text_add(&out, "", 1);
+	return out.data;
 }
 
 static void a_compressed_page_is_the_same_page(void **state)
 {
 	struct source *source = *state;
-	static char expanded[64 * 1024];
 	char *plain = scrape(source, ""), *response;
-	size_t wire_len;
 
+	assert_null(strstr(plain, "Content-Encoding"));
 	for (size_t i = 0; i < 2; i++) {
+		size_t wire_len;
+		char *expanded;
+
 		response = scrape(source, "Accept-Encoding: gzip\r\n");
 		assert_starts(response, "HTTP/1.1 200 OK\r\n");
-		assert_holds(response, "\r\nContent-Encoding: gzip\r\n");
 		assert_holds(response, "\r\nVary: Accept, Accept-Encoding\r\n");
-		expand(response, expanded, sizeof(expanded), &wire_len);
+		expanded = expand(response, &wire_len);
 		assert_string_equal(expanded, body(plain));
 		assert_true(wire_len < strlen(expanded));
-		assert_int_equal(server_stats(source->server).last_scrape_bytes, wire_len);
+		assert_int_equal(server_stats(source->server).last_scrape_bytes, strlen(expanded));
+		free(expanded);
 		free(response);
 	}
-	assert_null(strstr(plain, "Content-Encoding"));
 	free(plain);
 	response = scrape(source, "Accept-Encoding: gzip;q=0\r\n");
 	assert_null(strstr(response, "Content-Encoding"));
+	free(response);
+}
+
+#define MANY 1000
+
+/* 5 MB of page. */
+static void make_large(struct source *source, struct histogram *h)
+{
+	static struct snapshot_series series[MANY];
+
+	histogram_init(h);
+	for (size_t i = 0; i < MANY; i++)
+		series[i] = (struct snapshot_series){.route = "/a/fairly/long/route/{id}/of/a/shop",
+						     .status = (uint16_t)(i + 1),
+						     .duration = h,
+						     .bounds = &histogram_duration_bounds};
+	source->snapshot.series = series;
+	source->snapshot.series_count = MANY;
+}
+
+static void a_large_page_is_compressed_in_many_turns_of_the_loop(void **state)
+{
+	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n"
+				      "Accept-Encoding: gzip\r\nConnection: close\r\n\r\n";
+	struct source *source = *state;
+	struct text response = {};
+	char *plain, *expanded;
+	struct histogram h;
+	size_t turns = 0, wire_len;
+	ssize_t len;
+	int client;
+
+	make_large(source, &h);
+	plain = scrape(source, "");
+	client = connect_to(server_port(source->server));
+	send_all(source->server, client, request, sizeof(request) - 1);
+	while ((len = recv(client, text_room(&response, 65536), 65535, 0))) {
+		if (len > 0) {
+			response.len += (size_t)len;
+			continue;
+		}
+		turn(source->server, client, POLLIN);
+		turns++;
+	}
+	close(client);
+	text_add(&response, "", 1);
+	expanded = expand(response.data, &wire_len);
+	assert_string_equal(expanded, body(plain));
+	assert_true(wire_len > 2 * SERVER_MEMORY_BYTES);
+	assert_true(turns > wire_len / SERVER_MEMORY_BYTES);
+	free(expanded);
+	free(plain);
+	text_free(&response);
+}
+
+static void a_compressed_page_that_nobody_reads_goes_with_its_connection(void **state)
+{
+	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n"
+				      "Accept-Encoding: gzip\r\n\r\n";
+	struct source *source = *state;
+	struct histogram h;
+	int clients[3];
+
+	make_large(source, &h);
+	for (size_t i = 0; i < 3; i++) {
+		clients[i] = connect_to(server_port(source->server));
+		send_all(source->server, clients[i], request, sizeof(request) - 1);
+		turn(source->server, -1, 0);
+	}
+	close(clients[0]); /* in the middle of it */
+	turns_in_200_ms(source->server);
+	server_close(source->server); /* with the others under way, or read and idle */
+	source->server = NULL;
+	close(clients[1]);
+	close(clients[2]);
+}
+
+static void head_has_no_body_also_where_get_is_compressed(void **state)
+{
+	struct source *source = *state;
+	char *response = ask(source->server, "HEAD /metrics HTTP/1.1\r\nHost: x\r\n"
+					     "Accept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+
+	assert_starts(response, "HTTP/1.1 200 OK\r\n");
+	assert_string_equal(body(response), "");
 	free(response);
 }
 
@@ -140,6 +243,9 @@ int main(void)
 		TEST(a_scraper_gets_the_exposition_that_it_wants),
 		TEST(openmetrics_ends_with_its_end),
 		TEST(a_compressed_page_is_the_same_page),
+		TEST(a_large_page_is_compressed_in_many_turns_of_the_loop),
+		TEST(a_compressed_page_that_nobody_reads_goes_with_its_connection),
+		TEST(head_has_no_body_also_where_get_is_compressed),
 		TEST(only_pages_of_metrics_vary),
 		TEST(a_head_full_of_ranges_is_read_to_its_end),
 		TEST(fields_of_garbage_get_the_classic_text),

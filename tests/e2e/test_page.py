@@ -143,7 +143,7 @@ def test_a_page_is_compressed_for_who_asks_for_it(loaded):
         assert "Content-Encoding" not in plain_response.headers
         assert response.headers["Vary"] == plain_response.headers["Vary"] == \
             "Accept, Accept-Encoding"
-        assert int(response.headers["Content-Length"]) == len(body) < len(plain) / 5
+        assert len(body) < len(plain) / 5
         assert of_shops(gzip.decompress(body)) == of_shops(plain)
 
 
