@@ -54,6 +54,11 @@ size_t clue_bin(int64_t value_ns)
 	return bin < CLUE_OPEN ? bin : CLUE_OPEN - 1;
 }
 
+size_t clue_count_bin(uint64_t count)
+{
+	return clue_bin((int64_t)((count < 1u << 16 ? count : 1u << 16) << FIRST_SHIFT));
+}
+
 void clue_add(struct clue *clue, size_t bin, float weight)
 {
 	float side = bin == CLUE_OPEN ? 0 : weight / 5;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool_clues - what is known of a route's pool jobs: how many a request has, how much CPU they
- * take, and when they begin and end against their request.
+/* pool_clues - what is known of a route's pool jobs: how many a request has, how much CPU and
+ * new memory they take, and when they begin and end against their request.
  *
  * All counts are of probabilities, not of certain events, and forget: what has reached its cap is
  * halved. No allocation, no clock, a few dozen bytes touched per call. */
@@ -26,7 +26,7 @@ struct clue {
 };
 
 struct pool_clues {
-	struct clue cpu;
+	struct clue cpu, faults;
 	/* From reading the request to the job's begin, from the job's end to that of the response:
 	 * of jobs that are the request's own, and of others that ran while it was in flight. */
 	struct clue lead[2], trail[2];
@@ -38,6 +38,7 @@ struct pool_clues {
 enum clue_side { CLUE_OTHERS, CLUE_OWN };
 
 size_t clue_bin(int64_t value_ns);
+size_t clue_count_bin(uint64_t count); /* the same of a number, from 1 to 65,536 */
 void clue_add(struct clue *clue, size_t bin, float weight);
 /* How much more likely a value is for a request's own jobs than for others. */
 float clue_ratio(const struct clue clue[2], size_t bin);

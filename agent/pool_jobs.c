@@ -183,6 +183,7 @@ static void update(struct pool_task *task, const struct pool_job *report)
 			       ? report->told_ns
 			       : task->seen_ns;
 	work->cpu_ns = task->used.cpu_ns - task->charged.cpu_ns;
+	work->fault_count = task->used.minor_faults - task->charged.minor_faults;
 	work->ended |= report->ended;
 	work->unwoken |= report->unwoken;
 }

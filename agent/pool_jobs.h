@@ -11,9 +11,9 @@
  *  - requests are handed over in the order in which they were read, those that wait for a second
  *    job in the order in which their first one ended;
  *  - how long before the job the request was read, how long after it the response ended, and how
- *    much CPU the job took, each against how it would look for a request that the job is not for.
- * Clues are histograms that forget, so that they follow the load. What is still ambiguous is split
- * by the probabilities, and marked as split.
+ *    much CPU and how many page faults the job took, each against how it would look for a request
+ * that the job is not for. Clues are histograms that forget, so that they follow the load. What is
+ * still ambiguous is split by the probabilities, and marked as split.
  *
  * A job is decided once: when it and the responses near it are known, at the latest
  * POOL_JOBS_DELAY_NS after it began; a job that is still running then is charged as it goes on, to

@@ -62,6 +62,14 @@ static float evidence(struct pool_candidate *candidate, const struct pool_work *
 	return request->end_ns || work->ended ? clue_ratio(clues->trail, candidate->trail) : 1;
 }
 
+/* How much more likely the job's costs are on this route than on any. */
+static float fit(const struct pool_line *line, const struct pool_clues *clues,
+		 const struct pool_work *work)
+{
+	return clue_against(&clues->cpu, &line->cpu, clue_bin((int64_t)work->cpu_ns)) *
+	       clue_against(&clues->faults, &line->faults, clue_count_bin(work->fault_count));
+}
+
 static void find_candidates(const struct link_pair *requests, const struct pool_work *work,
 			    struct pool_candidates *candidates)
 {
@@ -83,7 +91,7 @@ void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work
 		      struct pool_candidates *candidates)
 {
 	float before = 1, all = 0, sum = 0, ordered = 0;
-	size_t i, count, cpu = clue_bin((int64_t)work->cpu_ns);
+	size_t i, count;
 
 	find_candidates(&line->requests, work, candidates);
 	if (!candidates->count)
@@ -101,9 +109,8 @@ void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work
 		struct pool_candidate *candidate = &candidates->all[i];
 		float likelihood = evidence(candidate, work);
 
-		candidate->fit = work->ended ? clue_against(&candidate->request->known->clues.cpu,
-							    &line->cpu, cpu)
-					     : 1;
+		candidate->fit =
+			work->ended ? fit(line, &candidate->request->known->clues, work) : 1;
 		likelihood *= candidate->fit;
 		candidate->ordered *= (1 - line->disorder) / (1 - before + 1e-6f) * likelihood;
 		candidate->probability =
@@ -161,6 +168,7 @@ void pool_line_init(struct pool_line *line)
 void pool_line_unlearn(struct pool_line *line)
 {
 	memset(&line->cpu, 0, sizeof(line->cpu));
+	memset(&line->faults, 0, sizeof(line->faults));
 	line->disorder = DISORDER;
 }
 
@@ -227,7 +235,8 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 		      struct pool_candidates *candidates)
 {
 	float behind = 0; /* the probability that it was handed over behind this one */
-	size_t i, cpu = clue_bin((int64_t)work->cpu_ns);
+	size_t cpu = clue_bin((int64_t)work->cpu_ns), faults = clue_count_bin(work->fault_count);
+	size_t i;
 
 	for (i = candidates->count; i-- > 0;) {
 		struct pool_candidate *candidate = &candidates->all[i];
@@ -238,8 +247,10 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 		add_sides(clues->lead, candidate->lead, probability);
 		if (work->ended) {
 			add_sides(clues->trail, candidate->trail, probability);
-			if (probability > WEIGHT_MIN)
+			if (probability > WEIGHT_MIN) {
 				clue_add(&clues->cpu, cpu, probability);
+				clue_add(&clues->faults, faults, probability);
+			}
 		}
 		advance(request, probability);
 		request->passed *= 1 - (1 - line->disorder) * behind;
@@ -249,8 +260,10 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 	}
 	for (i = 0; i < candidates->count; i++)
 		take_turn(line, work, &candidates->all[i]);
-	if (work->ended && candidates->count)
+	if (work->ended && candidates->count) {
 		clue_add(&line->cpu, cpu, 1);
+		clue_add(&line->faults, faults, 1);
+	}
 	learn_order(line, candidates);
 }
 

@@ -5,10 +5,10 @@
  * when a job began are looked at in the order in which they would be handed over, and each is
  * weighed by
  *  - the probability that it waited for a job while those before it did not;
- *  - the clues: the job's CPU against the route's, and how long after reading and before the answer
- *    it lay, own jobs against others'.
- * The weights, normalised, are the posterior of this request. It moves the request to its next
- * stage, and is added to the clues: an expectation-maximisation step for each job.
+ *  - the clues: the job's CPU and page faults against the route's, and how long after reading and
+ * before the answer it lay, own jobs against others'. The weights, normalised, are the posterior of
+ * this request. It moves the request to its next stage, and is added to the clues: an
+ * expectation-maximisation step for each job.
  *
  * Lists and numbers only: no clock, no allocation, O(candidates) a job. */
 #ifndef BITTERN_POOL_OWNER_H
@@ -48,19 +48,19 @@ struct pool_line {
 	/* Those that have been in flight for long and had no job when others had: candidates only
 	 * if there is no other. Streams and long polls are many, and would bury the rest. */
 	struct link_pair dormant;
-	struct clue cpu;
+	struct clue cpu, faults;
 	float disorder; /* how many hand-overs are out of order, as it seems */
 };
 
 struct pool_work {
-	uint64_t begin_ns, end_ns, cpu_ns;
+	uint64_t begin_ns, end_ns, cpu_ns, fault_count;
 	bool ended, unwoken;
 };
 
 struct pool_candidate {
 	struct pool_request *request;
 	float waits, probability;
-	float fit; /* how much the job's CPU speaks for it */
+	float fit; /* how much the job's costs speak for it */
 	float ordered; /* what part of the probability is that of its turn */
 	uint8_t lead, trail; /* bins */
 };

@@ -17,7 +17,7 @@ struct rehearsal {
 	size_t seen_count; /* candidates looked at */
 	/* The best so far. */
 	struct pool_clues clues[POOL_REHEARSAL_ROUTES];
-	struct clue cpu;
+	struct clue cpu, faults;
 	float disorder, score;
 };
 
@@ -69,6 +69,7 @@ static float passes(struct rehearsal *r)
 		return score;
 	r->score = score;
 	r->cpu = r->loop->line.cpu;
+	r->faults = r->loop->line.faults;
 	r->disorder = r->loop->line.disorder;
 	for (i = 0; i < r->route_count; i++)
 		r->clues[i] = r->routes[i]->clues;
@@ -130,6 +131,7 @@ void pool_rehearsal_hold(struct pool_loop *loop, struct pool_candidates *candida
 	climb(r, POOL_GUESS_OPEN);
 	climb(r, POOL_GUESS_NONE);
 	loop->line.cpu = r->cpu;
+	loop->line.faults = r->faults;
 	loop->line.disorder = r->disorder;
 	for (i = 0; i < r->route_count; i++)
 		r->routes[i]->clues = r->clues[i];

@@ -36,6 +36,15 @@ static void bins_rise_with_the_value(void **state)
 	assert_int_equal(clue_bin(100 * US) + 2, clue_bin(200 * US)); /* half octaves */
 }
 
+static void counts_have_bins_too(void **state)
+{
+	(void)state;
+	assert_int_equal(clue_count_bin(0) + 1, clue_count_bin(1));
+	assert_int_equal(clue_count_bin(20) + 16, clue_count_bin(5120));
+	assert_int_equal(clue_count_bin(1 << 16), clue_count_bin(UINT64_MAX));
+	assert_true(clue_count_bin(UINT64_MAX) < CLUE_OPEN);
+}
+
 static void a_short_time_speaks_for_a_request_before_anything_is_known(void **state)
 {
 	struct clue none[2] = {0};
@@ -113,6 +122,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bins_rise_with_the_value),
+		cmocka_unit_test(counts_have_bins_too),
 		cmocka_unit_test(a_short_time_speaks_for_a_request_before_anything_is_known),
 		cmocka_unit_test(what_was_seen_counts_for_more_than_what_was_assumed),
 		cmocka_unit_test(what_was_long_ago_is_forgotten),
