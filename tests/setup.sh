@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, Prometheus,
-# an OpenTelemetry Collector (built, where there is Go).
+# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, Prometheus
+# and an OpenTelemetry Collector (both built, where there is Go: minutes, once).
 # All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/,
 # node/bin/node, bin/prometheus, bin/promtool, collector/otelcol. Each part is installed when it is
 # missing or when what it is made from has changed: instant, and without network, when everything
