@@ -23,7 +23,7 @@ struct otlp_export {
 	struct otlp_encoder *encoder;
 	struct otlp_client *client;
 	bool quiet;
-	uint64_t due_ns;
+	uint64_t due_ns, last_encode_ns;
 	struct otlp_stats stats; /* of the last otlp_export_stats(), which points into it */
 };
 
@@ -105,6 +105,7 @@ bool otlp_export_is_due(struct otlp_export *o, uint64_t now_ns)
 
 void otlp_export_send(struct otlp_export *o, const struct snapshot *snapshot)
 {
+	uint64_t began_ns = now_ns();
 	struct otlp_batch batch;
 
 	if (otlp_encode(o->encoder, snapshot, &batch)) {
@@ -112,6 +113,7 @@ void otlp_export_send(struct otlp_export *o, const struct snapshot *snapshot)
 			log_error("OTLP: no memory for an export");
 		return;
 	}
+	o->last_encode_ns = now_ns() - began_ns;
 	batch.time_ns = snapshot->time_ns;
 	otlp_client_put(o->client, &batch);
 	malloc_trim(0); /* encoding takes more than it leaves */
@@ -129,6 +131,7 @@ struct self_otlp otlp_export_stats(struct otlp_export *o)
 		.lost_points = o->stats.lost_points,
 		.rejected_points = o->stats.rejected_points,
 		.queue_age_ns = o->stats.queue_age_ns,
+		.last_encode_ns = o->last_encode_ns,
 		.failures = o->stats.failures,
 		.failure_names = otlp_failure_names,
 		.failure_count = OTLP_FAILURE_COUNT,

@@ -195,6 +195,9 @@ static void add_otlp(struct row_set *set, const struct self_inputs *inputs)
 	add(set, "bittern_agent_otlp_queue_age_seconds", SELF_GAUGE,
 	    "How long the oldest snapshot has waited for delivery; 0 if there is none.", NULL, NULL,
 	    in->queue_age_ns / 1e9);
+	add(set, "bittern_agent_otlp_last_encode_seconds", SELF_GAUGE,
+	    "Time to encode the last snapshot, in which nothing else is done.", NULL, NULL,
+	    in->last_encode_ns / 1e9);
 }
 
 static void add_tls(struct row_set *set, const struct self_inputs *in)

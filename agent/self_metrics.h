@@ -18,7 +18,7 @@
 struct self_otlp {
 	bool on; /* false: it is not in use, and has no rows */
 	uint64_t exports, retries, sent_bytes, replaced, lost_points, rejected_points;
-	uint64_t queue_age_ns;
+	uint64_t queue_age_ns, last_encode_ns;
 	const uint64_t *failures; /* failure_count of them; that of the first name is no failure */
 	const char *const *failure_names;
 	size_t failure_count;

@@ -97,6 +97,7 @@ static void what_is_sent_by_otlp_has_rows_only_when_it_is(void **state)
 					  .lost_points = 6,
 					  .rejected_points = 7,
 					  .queue_age_ns = 8500000000,
+					  .last_encode_ns = 250000000,
 					  .failures = failures,
 					  .failure_names = otlp_failure_names,
 					  .failure_count = OTLP_FAILURE_COUNT}};
@@ -113,6 +114,7 @@ static void what_is_sent_by_otlp_has_rows_only_when_it_is(void **state)
 	assert_true(value_of(rows, count, "bittern_agent_otlp_rejected_points_total", NULL) == 7);
 	assert_true(value_of(rows, count, "bittern_agent_otlp_queue_age_seconds", NULL) == 8.5);
 	assert_true(value_of(rows, count, "bittern_agent_otlp_untold_services_total", NULL) == 9);
+	assert_true(value_of(rows, count, "bittern_agent_otlp_last_encode_seconds", NULL) == 0.25);
 	in.otlp.on = false;
 	count = self_metrics(rows, &in);
 	for (size_t i = 0; i < count; i++)

@@ -22,6 +22,7 @@ import time
 import traceback
 
 import measure
+import otlp
 import sdks
 from measure import Bittern, Floor, Pairs, cpu_ns, host_to_ourselves, requests, rss_bytes
 from table import Table, spread
@@ -362,6 +363,7 @@ def parts(table, findings, tmp):
     yield "other processes' pairs", lambda: compare_pairs(table, pairs)
     for part in (idle, full_load, start_up, scrape):
         yield part.__name__.replace("_", " "), lambda: part(table, findings, tmp)
+    yield "OTLP", lambda: otlp.measure_all(table, tmp, 4 if QUICK else 20)
 
 
 SECTIONS = {
