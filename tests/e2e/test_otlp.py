@@ -4,10 +4,14 @@
 
 import contextlib
 import json
+import math
 import os
 import socket
+import subprocess
+import time
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.semconv._incubating.attributes import (
     cpu_attributes, process_attributes, system_attributes)
 from opentelemetry.semconv._incubating.metrics import http_metrics, process_metrics
@@ -16,8 +20,8 @@ from opentelemetry.semconv.attributes import (
 
 import load
 from expect import assert_exact, assert_same, expected, truth_counts
-from frameworks import CACHE, NODE
-from harness import Program, free_port, listens, wait_for
+from frameworks import CACHE, HERE, NODE
+from harness import AGENT, Program, free_port, listens, wait_for
 from otlp_series import NO_RECORDED_VALUE, assert_equal, page_series, series
 from otlp_server import (CUMULATIVE, DELTA, Server, attributes, decode, duration_counts, metrics,
                          points)
@@ -163,6 +167,83 @@ def server():
     with Server() as started:
         yield started
     assert not started.problems
+
+
+EXAMPLE = HERE.parent.parent / "deploy/opentelemetry/collector.yaml"
+
+
+@with_collector
+def test_the_example_of_a_collector_passes_on_what_it_gets(server, service, agent, programs,
+                                                           tmp_path):
+    ports = free_port(), free_port()
+    programs.append(Program([OTELCOL, "--config", EXAMPLE], tmp_path / "collector.log", env={
+        "GRPC_ENDPOINT": f"127.0.0.1:{ports[0]}", "HTTP_ENDPOINT": f"127.0.0.1:{ports[1]}",
+        "BACKEND_ENDPOINT": f"http://127.0.0.1:{server.port}", "BACKEND_AUTHORIZATION": "reed"}))
+    wait_for(lambda: programs[-1].alive() and all(map(listens, ports)), "listening collector",
+             timeout=30)
+    agent(env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{ports[0]}",
+               "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_METRIC_EXPORT_INTERVAL": "300"})
+    shop = service("node")
+    result = load.run(shop.address, load.mixed(300))
+    truth = truth_counts(shop.truth(len(result.samples)))
+    wait_for(lambda: duration_counts(server.taken(), "node-shop") == expected(truth),
+             lambda: f"counts: {duration_counts(server.taken(), 'node-shop')}")
+    assert server.received[0].headers["authorization"] == "reed"
+
+
+def test_every_field_of_a_point_and_of_its_owner_is_as_expected(server, service, agent):
+    shop = service("node")
+    began = time.time_ns()
+    bittern = agent("--otlp-endpoint", f"http://localhost:{server.port}")
+    sent = time.time_ns()
+    load.run(shop.address, [load.Request("GET", "/users/7")])
+    answered = time.time_ns()
+    shop.settle()
+    page = bittern.scrape()
+    bittern.stop_clean()  # sends its only message
+    message, = server.taken()
+    owner, = [r for r in message.resource_metrics
+              if attributes(r.resource).get("service.name") == "node-shop"]
+    version = subprocess.run([AGENT, "--version"], capture_output=True, text=True,
+                             check=True).stdout.split()[1]
+    info, = page.values("bittern_service_info", service_name="node-shop")
+    target, = page.values("target_info")
+    assert attributes(owner.resource) == {
+        "service.name": "node-shop", "service.instance.id": info.labels["service_instance_id"],
+        "process.runtime.name": "nodejs", "host.name": socket.gethostname(),
+        "host.id": target.labels["host_id"], "os.type": "linux",
+        "telemetry.sdk.language": "nodejs", "telemetry.sdk.name": "bittern",
+        "telemetry.sdk.version": version}
+    scope, = owner.scope_metrics
+    told = MessageToDict(scope, preserving_proto_field_name=True)
+    assert told.pop("scope") == {"name": "bittern", "version": version}
+    metric, = [m for m in told.pop("metrics") if m["name"] == "http.server.request.duration"]
+    assert not told
+    point, = metric["histogram"].pop("data_points")
+    assert metric == {
+        "name": "http.server.request.duration", "unit": "s",
+        "description": "Duration of HTTP server requests.",
+        "histogram": {"aggregation_temporality": "AGGREGATION_TEMPORALITY_CUMULATIVE"}}
+    seconds, bounds = point["sum"], point["explicit_bounds"]
+    assert 0 < seconds < (answered - sent) / 1e9
+    begin_ns = shop.truth(1)[0]["begin_ns"] + time.time_ns() - time.monotonic_ns()
+    assert began <= int(point.pop("start_time_unix_nano")) <= begin_ns
+    assert answered <= int(point.pop("time_unix_nano")) <= time.time_ns()
+    assert sorted(map(tuple, map(dict.items, point.pop("attributes")))) == sorted(
+        (("key", key), ("value", value)) for key, value in {
+            "http.request.method": {"string_value": "GET"},
+            "url.scheme": {"string_value": "http"},
+            "http.route": {"string_value": "/users/{id}"},
+            "server.port": {"int_value": str(shop.port)},
+            "http.response.status_code": {"int_value": "200"},
+            "network.protocol.version": {"string_value": "1.1"}}.items())
+    upper = [*bounds, math.inf]
+    assert point == {
+        "count": "1", "sum": seconds, "min": seconds, "max": seconds,
+        "explicit_bounds": [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5,
+                            8, 10, 15, 30, 60],
+        "bucket_counts": [str(int(low < seconds <= high))
+                          for low, high in zip([0, *bounds], upper)]}
 
 
 DURATION = "http_server_request_duration_seconds"
