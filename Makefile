@@ -84,8 +84,10 @@ $(B)/bittern.skel.h: $(BPF_OBJECTS)
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bittern.bpf.o name bittern > $@.tmp && mv $@.tmp $@
 
 $(filter $(B)/tests/test_console%,$(TESTS)): $(B)/tests/console_world.o $(B)/tests/screen.o
-$(filter $(B)/tests/test_exchange%,$(TESTS)): $(B)/tests/exchange_bed.o $(B)/tests/wire.o
-$(filter $(B)/tests/test_account%,$(TESTS)): $(B)/tests/account_bed.o $(B)/tests/wire.o
+$(B)/tests/test_work $(filter $(B)/tests/test_exchange%,$(TESTS)): \
+	$(B)/tests/exchange_bed.o $(B)/tests/wire.o
+$(B)/tests/test_charges $(filter $(B)/tests/test_account%,$(TESTS)): \
+	$(B)/tests/account_bed.o $(B)/tests/wire.o
 $(B)/tests/test_pairing: $(B)/tests/exchange_bed.o $(B)/tests/play.o $(B)/tests/wire.o
 $(B)/tests/test_pool_jobs_mixes: $(B)/tests/pool_jobs_sim.o $(B)/tests/pool_jobs_told.o
 $(filter $(B)/tests/test_server%,$(TESTS)): $(B)/tests/server_client.o

@@ -34,6 +34,12 @@ static const struct route *route_now(const struct exchange *x)
 	return x->has_path ? routes_find(x->service->routes, x->template, x->template_len) : NULL;
 }
 
+/* It is that, and will be: also a request without a path, which has no route. */
+static bool has_place(const struct route *route)
+{
+	return !route || route->template[0] != '{';
+}
+
 /* A request that has been decided takes its place. */
 static const struct route *route_for(const struct exchange *x, bool hung)
 {
@@ -73,7 +79,7 @@ static void observe_queue(struct account *a, const struct exchange *x)
 		aggregate_observe(a->aggregate, &key, x->start_ns - x->arrival_ns);
 }
 
-static void server_done(struct account *a, const struct exchange *x)
+static void server_done(struct account *a, struct exchange *x)
 {
 	enum outcome outcome = outcome_of(x);
 	struct series_key key = key_of(x, INSTRUMENT_SERVER_DURATION);
@@ -82,6 +88,9 @@ static void server_done(struct account *a, const struct exchange *x)
 		observe_queue(a, x);
 	key.route = route_for(x, outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_NO_RESPONSE);
 	aggregate_observe(a->aggregate, &key, x->end_ns - x->start_ns);
+	x->route = key.route;
+	if (a->charges)
+		charges_enter(a->charges, x, x->route);
 	if (!x->counted)
 		decide(a, &key, outcome, outcome_waited_ns(x));
 }
@@ -154,16 +163,15 @@ void account_connect_failed(struct account *a, const struct record_connect_faile
 /* --- what exchanges report --- */
 
 /* The text that --timeout means by a route: its template, folded as far as is known. */
-static const char *route_name(const struct exchange *x)
+static const char *route_name(const struct exchange *x, const struct route *route)
 {
-	const struct route *route = route_now(x);
-
 	return !route || route->template[0] != '{' ? (route ? route->template : NULL) : x->template;
 }
 
 static void on_request(void *context, struct exchange *x, const char *path, size_t path_len)
 {
 	struct account *a = context;
+	const struct route *route;
 
 	if (x->role == ROLE_CLIENT) {
 		x->service = services_bind_client(a->services, (pid_t)x->pid, x->start_ns);
@@ -172,11 +180,14 @@ static void on_request(void *context, struct exchange *x, const char *path, size
 	x->service = services_bind(a->services, (pid_t)x->pid, x->port, x->start_ns);
 	if (!x->service)
 		return;
+	x->deferred = x->service->runtime == RUNTIME_PYTHON;
 	x->has_path = path_len > 0;
 	if (x->has_path)
 		x->template_len =
 			(uint16_t)routes_fold(x->service->routes, path, path_len, x->template);
-	x->limit_ns = limits_timeout_ns(a->limits, x->service->name, route_name(x));
+	route = route_now(x);
+	x->class_id = route ? route->id : ROUTES_ID_MAX;
+	x->limit_ns = limits_timeout_ns(a->limits, x->service->name, route_name(x, route));
 }
 
 static void on_host(void *context, struct exchange *x, const char *host, size_t host_len)
@@ -194,7 +205,7 @@ static void on_begun(void *context, struct exchange *x)
 		return;
 	observe_queue(a, x);
 	key.route = route_now(x);
-	if (!key.route || key.route->template[0] != '{') /* has its place */
+	if (has_place(key.route))
 		aggregate_touch(a->aggregate, &key);
 }
 
@@ -219,12 +230,62 @@ static void on_timed_out(void *context, struct exchange *x)
 	decide(a, &key, OUTCOME_TIMEOUT, UINT64_MAX);
 }
 
-static void on_done(void *context, const struct exchange *x)
+static void on_done(void *context, struct exchange *x)
 {
 	if (x->role == ROLE_CLIENT)
 		client_done(context, x);
 	else
 		server_done(context, x);
+}
+
+static void on_read(void *context, struct exchange *x)
+{
+	struct account *a = context;
+
+	if (a->charges && x->service && x->role == ROLE_SERVER)
+		charges_read(a->charges, x);
+}
+
+static void on_gone(void *context, struct exchange *x)
+{
+	struct account *a = context;
+
+	if (a->charges)
+		charges_gone(a->charges, x);
+}
+
+static void on_worked(void *context, struct exchange *x, enum exchange_work how,
+		      const struct costs *costs)
+{
+	struct account *a = context;
+
+	if (a->charges)
+		charges_worked(a->charges, x, how, costs);
+}
+
+static void on_worked_turn(void *context, struct exchange *const *list, size_t count,
+			   const struct costs *costs)
+{
+	struct account *a = context;
+
+	if (a->charges)
+		charges_worked_turn(a->charges, list, count, costs);
+}
+
+static bool on_begun_turn(void *context, const struct exchange *x, uint64_t cpu_ns)
+{
+	struct account *a = context;
+
+	return !a->charges || charges_begun_turn(a->charges, x, cpu_ns);
+}
+
+static void on_worked_after(void *context, const struct exchange_ended *ended,
+			    const struct costs *costs)
+{
+	struct account *a = context;
+
+	if (a->charges)
+		charges_worked_after(a->charges, ended, costs);
 }
 
 /* --- what nobody reads --- */
@@ -280,24 +341,29 @@ struct in_flight {
 	uint64_t now_ns;
 };
 
-static void add_open(void *context, const struct exchange *x)
+static void add_open(void *context, struct exchange *x)
 {
 	const struct in_flight *in_flight = context;
+	struct account *a = in_flight->account;
 	struct series_key key = key_of(x, INSTRUMENT_ACTIVE);
 
 	if (x->role == ROLE_CLIENT)
 		return;
 	key.route = route_now(x);
-	aggregate_active(in_flight->account->aggregate, &key,
+	aggregate_active(a->aggregate, &key,
 			 in_flight->now_ns > x->start_ns ? in_flight->now_ns - x->start_ns : 0);
+	if (a->charges)
+		charges_in_flight(a->charges, x, has_place(key.route), key.route);
 }
 
-void account_in_flight(struct account *a, const struct exchanges *exchanges, uint64_t now_ns)
+void account_in_flight(struct account *a, struct exchanges *exchanges, uint64_t now_ns)
 {
 	struct in_flight in_flight = {.account = a, .now_ns = now_ns};
 	struct service *service = NULL;
 
 	aggregate_active_begin(a->aggregate);
+	if (a->charges)
+		charges_in_flight_begin(a->charges);
 	exchanges_each_open(exchanges, add_open, &in_flight);
 	while ((service = services_next(a->services, service))) {
 		struct series_key key = {.service = service, .instrument = INSTRUMENT_OLDEST};
@@ -307,6 +373,8 @@ void account_in_flight(struct account *a, const struct exchanges *exchanges, uin
 		key.route = routes_unread(service->routes);
 		aggregate_active(a->aggregate, &key, now_ns - service->unread_since_ns);
 	}
+	if (a->charges)
+		charges_unattributed(a->charges);
 }
 
 /* --- the rest --- */
@@ -347,6 +415,12 @@ struct exchange_sink account_sink(struct account *account)
 		.first_byte = on_first_byte,
 		.timed_out = on_timed_out,
 		.done = on_done,
+		.read = on_read,
+		.gone = on_gone,
+		.worked = on_worked,
+		.worked_turn = on_worked_turn,
+		.begun_turn = on_begun_turn,
+		.worked_after = on_worked_after,
 		.unread = on_unread,
 		.unread_ended = on_unread_ended,
 		.context = account,

@@ -14,6 +14,7 @@
 
 #include "../bpf/record.h"
 #include "aggregate.h"
+#include "charges.h"
 #include "exchange.h"
 #include "limits.h"
 #include "services.h"
@@ -22,6 +23,7 @@ struct account {
 	struct services *services;
 	struct aggregate *aggregate;
 	struct limits *limits;
+	struct charges *charges; /* NULL: costs are not wanted */
 };
 
 /* What exchanges report goes to the account. */
@@ -32,7 +34,8 @@ void account_undecoded(struct account *account, const struct record_undecoded *r
 void account_connect_failed(struct account *account, const struct record_connect_failed *record);
 /* Before a listing of connections: nothing is unread. */
 void account_list_begin(struct account *account);
-/* What is in flight now. After a listing, before a snapshot. */
-void account_in_flight(struct account *account, const struct exchanges *exchanges, uint64_t now_ns);
+/* What is in flight now, and what is charged to nobody. After a listing and
+ * services_read_usage(), before a snapshot. */
+void account_in_flight(struct account *account, struct exchanges *exchanges, uint64_t now_ns);
 
 #endif

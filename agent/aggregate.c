@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "costs.h"
 #include "http.h"
 #include "limits.h"
 
@@ -33,6 +34,7 @@ static const struct {
 	[INSTRUMENT_SERVER_REQUESTS] = {METHOD | ROUTE, NULL},
 	[INSTRUMENT_CLIENT_REQUESTS] = {METHOD | ADDRESS | PORT, NULL},
 	[INSTRUMENT_CONNECT_FAILURES] = {ADDRESS | PORT | ERROR_TYPE, NULL},
+	[INSTRUMENT_COST] = {ROUTE, NULL},
 	[INSTRUMENT_SLO] = {ROUTE | SLO, NULL},
 	[INSTRUMENT_ACTIVE] = {METHOD | SCHEME | ROUTE | PORT, NULL},
 	[INSTRUMENT_OLDEST] = {ROUTE, NULL},
@@ -166,6 +168,17 @@ void aggregate_count(struct aggregate *a, const struct series_key *key, enum out
 void aggregate_fail(struct aggregate *a, const struct series_key *key)
 {
 	get(a, key)->counts.failures++;
+}
+
+void aggregate_cost(struct aggregate *a, const struct series_key *key, const struct costs *costs,
+		    uint64_t split_ns)
+{
+	struct series *s = get(a, key);
+
+	s->counts.cost.cpu_ns += costs->cpu_ns;
+	s->counts.cost.split_ns += split_ns;
+	s->counts.cost.minor_faults += costs->minor_faults;
+	s->counts.cost.major_faults += costs->major_faults;
 }
 
 void aggregate_slo(struct aggregate *a, const struct series_key *key, bool good)
@@ -362,6 +375,7 @@ static uint64_t measurement_count(const struct series *s)
 		return s->counts.slo.events;
 	case INSTRUMENT_ACTIVE:
 	case INSTRUMENT_OLDEST:
+	case INSTRUMENT_COST: /* amounts, not measurements */
 		return 0;
 	default:
 		return s->duration.count;

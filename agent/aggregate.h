@@ -11,6 +11,7 @@
 
 #include "snapshot.h"
 
+struct costs;
 struct slo;
 
 enum scheme { SCHEME_HTTP, SCHEME_HTTPS };
@@ -45,6 +46,9 @@ void aggregate_observe(struct aggregate *a, const struct series_key *key, uint64
 void aggregate_count(struct aggregate *a, const struct series_key *key, enum outcome outcome);
 /* INSTRUMENT_CONNECT_FAILURES: one more. */
 void aggregate_fail(struct aggregate *a, const struct series_key *key);
+/* INSTRUMENT_COST: so much more. split_ns: of cpu_ns. */
+void aggregate_cost(struct aggregate *a, const struct series_key *key, const struct costs *costs,
+		    uint64_t split_ns);
 /* INSTRUMENT_SLO: one more event. */
 void aggregate_slo(struct aggregate *a, const struct series_key *key, bool good);
 /* Any instrument: the series exists from now on, at 0. */

@@ -107,7 +107,14 @@ int capture_open(struct capture **out, const struct capture_config *config, char
 		error = prepare_tls(c->skeleton, config->tls);
 	if (!error)
 		c->skeleton->rodata->ring_wakeup_bytes = config->ring_bytes / CAPTURE_WAKEUP_PART;
-	if (!error) { /* iterators are attached when they are run */
+	if (!error) {
+		c->skeleton->rodata->cpu_wanted = config->cpu;
+		bpf_program__set_autoload(c->skeleton->progs.cpu_switch, config->cpu);
+		bpf_program__set_autoload(c->skeleton->progs.cpu_waking, config->cpu);
+		bpf_program__set_autoload(c->skeleton->progs.cpu_thread, config->cpu);
+		bpf_program__set_autoload(c->skeleton->progs.cpu_exit, config->cpu);
+		/* Iterators are attached when they are run. */
+		bpf_program__set_autoattach(c->skeleton->progs.cpu_list, false);
 		bpf_program__set_autoattach(c->skeleton->progs.socket_list, false);
 		bpf_program__set_autoattach(c->skeleton->progs.socket_adopt, false);
 	}
@@ -232,6 +239,24 @@ int capture_list(struct capture *c, bool all,
 	while ((n = read(fd, states, sizeof(states))) > 0) {
 		for (i = 0; i < (int)(n / (ssize_t)sizeof(states[0])); i++)
 			connection(context, &states[i]);
+	}
+	close(fd);
+	return n < 0 ? -EIO : 0;
+}
+
+int capture_list_work(struct capture *c,
+		      void (*thread)(void *context, const struct thread_state *state),
+		      void *context)
+{
+	struct thread_state states[64];
+	int fd = open_iterator(c->skeleton->progs.cpu_list, NULL);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	while ((n = read(fd, states, sizeof(states))) > 0) {
+		for (size_t i = 0; i < (size_t)n / sizeof(states[0]); i++)
+			thread(context, &states[i]);
 	}
 	close(fd);
 	return n < 0 ? -EIO : 0;

@@ -23,6 +23,7 @@ struct bpf_program;
 struct capture_config {
 	size_t ring_bytes; /* a power of two, a multiple of the page size */
 	enum uprobe_mode tls; /* how TLS libraries are probed; UPROBE_NONE: not at all */
+	bool cpu; /* what requests use is accounted */
 };
 
 /* Loads the programs; nothing is seen before capture_attach(). 0 and *out, to be closed; -errno
@@ -44,6 +45,11 @@ void capture_set_wanted(struct capture *c, pid_t pid, bool wanted);
 int capture_list(struct capture *c, bool all,
 		 void (*connection)(void *context, const struct connection_state *state),
 		 void *context);
+/* Lists the threads that have used CPU for a request, or in a job, which no record has told. 0 or
+ * -errno. Some 0.1 us for each of the host's threads. */
+int capture_list_work(struct capture *c,
+		      void (*thread)(void *context, const struct thread_state *state),
+		      void *context);
 /* Requests whose record found the ring full, by process, since the start. */
 void capture_lost_requests(struct capture *c,
 			   void (*lost)(void *context, pid_t pid, uint64_t count), void *context);

@@ -179,6 +179,7 @@ int check_run(const struct options *options)
 	}
 	config.tls = options->no_tls ? UPROBE_NONE : uprobes_mode();
 	print_tls(options, config.tls);
+	config.cpu = !options->no_cpu;
 	error = capture_open(&capture, &config, why, sizeof(why));
 	if (!error)
 		error = capture_attach(capture, why, sizeof(why));

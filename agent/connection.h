@@ -11,11 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exchange.h"
 #include "links.h"
 #include "pool.h"
 #include "stream.h"
-
-struct exchange;
 
 enum connection_end { END_NONE, END_LOCAL, END_RESET };
 
@@ -35,6 +34,7 @@ struct connection {
 	/* Answered after the client's FIN, oldest first: a reset that follows tells that the client
 	 * was gone. */
 	struct exchange *held;
+	struct exchange_ended ended;
 	uint32_t pid; /* who read or wrote last */
 	uint16_t port;
 	uint8_t role;

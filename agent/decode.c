@@ -46,6 +46,12 @@ int decode_record(struct record *out, const void *bytes, size_t size)
 	case RECORD_REAPED:
 		valid = size >= sizeof(struct record_process);
 		break;
+	case RECORD_WORK:
+		valid = size >= sizeof(struct record_work);
+		break;
+	case RECORD_JOB:
+		valid = size >= sizeof(struct record_job);
+		break;
 	}
 	return valid ? 0 : -EBADMSG;
 }

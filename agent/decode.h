@@ -19,6 +19,8 @@ struct record {
 		const struct record_connect_failed *connect_failed;
 		const struct record_process *process;
 		const struct record_tls *tls;
+		const struct record_work *work;
+		const struct record_job *job;
 	};
 };
 

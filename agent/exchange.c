@@ -8,6 +8,7 @@
 
 #include "connection.h"
 #include "pairing.h"
+#include "work.h"
 
 #define SHUTDOWN_SENT 2 /* sk_shutdown: only sending is over */
 #define CLOCK_SLACK_NS (10 * 1000000ull) /* a record can be so late behind what it tells of */
@@ -16,6 +17,8 @@ struct exchanges {
 	struct pairing pairing;
 	struct connections connections;
 	uint64_t list_ns; /* when the current listing began */
+	uint32_t work_list_id;
+	struct work_loops loops;
 };
 
 static void connection_remove(struct exchanges *e, struct connection *c)
@@ -163,12 +166,16 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 	c->unread_since_ns = 0;
 	c->pid = io->head.pid;
 	c->peer_closed |= (io->head.flags & IO_PEER_CLOSED) != 0;
+	if (io->work.tid)
+		work_before_call(&e->pairing, &e->connections, &e->loops, c, io);
 	if (io->head.flags & IO_EOF) {
 		c->peer_closed = true;
 		return;
 	}
 	if (requests) {
 		stream_feed(&c->requests, &slice, &pairing_requests, &feed, &e->pairing.memory);
+		if (io->work.tid)
+			work_after_call(&e->pairing, &e->loops, c, io);
 	} else {
 		if (slice.end > c->response_end)
 			c->response_end = slice.end;
@@ -179,6 +186,11 @@ void exchanges_io(struct exchanges *e, const struct record_io *io)
 	}
 	if (c->end != END_NONE && c->response_end >= c->late_response_end)
 		settle_end(e, c);
+}
+
+void exchanges_work(struct exchanges *e, const struct work *work)
+{
+	work_moved(&e->pairing, &e->connections, &e->loops, work);
 }
 
 static struct exchange_unread unread_of(const struct connection *c, uint32_t listener_pid,
@@ -306,14 +318,13 @@ void exchanges_check_limits(struct exchanges *e, uint64_t now_ns)
 	}
 }
 
-void exchanges_each_open(const struct exchanges *e,
-			 void (*open)(void *context, const struct exchange *exchange),
-			 void *context)
+void exchanges_each_open(struct exchanges *e,
+			 void (*open)(void *context, struct exchange *exchange), void *context)
 {
-	const struct link_pair *list = &e->pairing.open, *item;
+	struct link_pair *list = &e->pairing.open, *item;
 
 	for (item = list->next; item != list; item = item->next) {
-		const struct exchange *x = exchange_of(item, open);
+		struct exchange *x = exchange_of(item, open);
 
 		if (x->service && x->head_complete && !x->end_ns)
 			open(context, x);
@@ -330,6 +341,23 @@ void exchanges_forget_service(struct exchanges *e, const struct service *service
 		if (x->service == service)
 			x->service = NULL;
 	}
+	list = &e->connections.by_activity;
+	for (item = list->next; item != list; item = item->next) {
+		struct connection *c = connection_of(item, by_activity);
+
+		if (c->ended.service == service)
+			c->ended.service = NULL;
+	}
+}
+
+void exchanges_list_work_begin(struct exchanges *e)
+{
+	e->work_list_id++;
+}
+
+void exchanges_list_work(struct exchanges *e, const struct thread_state *state)
+{
+	work_listed(&e->pairing, &e->connections, state, e->work_list_id);
 }
 
 /* --- listings --- */
@@ -494,5 +522,6 @@ void exchanges_close(struct exchanges *e)
 	connections_close(&e->connections);
 	deadlines_close(&e->pairing.deadlines);
 	pool_close(&e->pairing.pool);
+	work_loops_close(&e->loops);
 	free(e);
 }

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "../bpf/record.h"
+#include "costs.h"
 #include "deadlines.h"
 #include "http.h"
 #include "links.h"
@@ -41,7 +42,16 @@
 /* A client that closes after so long without a byte has timed out; sooner, it has aborted. */
 #define EXCHANGE_CLIENT_TIMEOUT_NS (100 * 1000000ull)
 
+struct pool_request;
 struct service;
+
+/* What a thread did for a request. */
+enum exchange_work {
+	WORKED_FOR, /* that, for certain */
+	WORKED_BEFORE, /* it waited, and then read it */
+	WORKED_UNTIL_WAIT, /* it worked for it, and came to a wait */
+	WORKED_UNTIL_ANSWER, /* it came, perhaps from a wait, to answer it */
+};
 
 /* Whether requests were missed. */
 enum exchange_gap { GAP_NONE, GAP_MAYBE, GAP_LIKELY };
@@ -49,6 +59,7 @@ enum exchange_gap { GAP_NONE, GAP_MAYBE, GAP_LIKELY };
 struct exchange {
 	struct exchange *next; /* in its connection's queue */
 	struct link_pair open; /* among all that are open */
+	struct link_pair turn; /* among those that its thread has read, and not begun: work.h */
 	struct deadline deadline;
 	/* Role SERVER: the service read the request's first byte, wrote the response's first and
 	 * last one. Role CLIENT: the process wrote the former and read the latter. */
@@ -63,7 +74,21 @@ struct exchange {
 	/* When done: what cut it short: "aborted", "no_response", "connection_reset", "timeout" (a
 	 * client's own); NULL: nothing. */
 	const char *cut_short;
+	uint64_t begin; /* stream position of its first byte */
+	struct costs costs; /* of role SERVER: what it is known to have used; set by sink.worked */
+	/* The sink's: of these what may be another's; of both what is in a series; its place among
+	 * those that pool jobs may be for. */
+	uint64_t split_ns;
+	struct costs entered;
+	uint64_t entered_split_ns;
+	struct pool_request *pool;
+	struct costs ahead; /* of these, what was charged by a listing, and no record has told */
+	struct costs listed; /* at the listing list_id */
+	uint32_t list_id;
+	uint32_t class_id; /* set by sink.request: of its route as far as it is known then */
+	const struct route *route; /* set by sink.done: where its costs went */
 	uint32_t pid;
+	uint32_t tid; /* the thread that read it; 0: not known */
 	uint16_t port; /* the service's; 0: unix socket */
 	uint16_t status; /* 0: none */
 	uint8_t method; /* enum http_method */
@@ -75,10 +100,19 @@ struct exchange {
 	bool first_byte_told;
 	bool counted; /* its outcome is known: it timed out, here or before it was read */
 	uint8_t gap; /* enum exchange_gap: before it */
+	bool begun; /* its loop has begun to work for it */
+	bool deferred; /* set by sink.request: its loop reads first and works then: work.h */
 	bool certain; /* what begins at answer_position is its answer */
 	bool has_path; /* template is set */
 	uint16_t template_len;
 	char template[ROUTES_TEMPLATE_MAX]; /* set by sink.request */
+};
+
+/* The last request of a connection that is done. */
+struct exchange_ended {
+	struct service *service; /* NULL: there is none */
+	const struct route *route;
+	uint32_t begin; /* stream position, the low bits */
 };
 
 /* A request of which nothing is known but that it is there. */
@@ -102,8 +136,23 @@ struct exchange_sink {
 	void (*first_byte)(void *context, const struct exchange *exchange);
 	/* Its limit has passed; sets exchange->counted. */
 	void (*timed_out)(void *context, struct exchange *exchange);
-	/* The exchange has ended; it is gone after the call. */
-	void (*done)(void *context, const struct exchange *exchange);
+	/* The exchange has ended; it is gone after the call. Sets route. */
+	void (*done)(void *context, struct exchange *exchange);
+	/* Its tid is known. */
+	void (*read)(void *context, struct exchange *exchange);
+	/* It goes, done or not; only if read() was told. */
+	void (*gone)(void *context, struct exchange *exchange);
+	/* A thread has worked for the server's request. Adds to costs what it believes. */
+	void (*worked)(void *context, struct exchange *exchange, enum exchange_work how,
+		       const struct costs *costs);
+	/* The same for several, one after the other: it was theirs together. */
+	void (*worked_turn)(void *context, struct exchange *const *list, size_t count,
+			    const struct costs *costs);
+	/* Whether so much is more than to read a request like this one costs. */
+	bool (*begun_turn)(void *context, const struct exchange *exchange, uint64_t cpu_ns);
+	/* A thread worked on after the request that it was for was done. */
+	void (*worked_after)(void *context, const struct exchange_ended *ended,
+			     const struct costs *costs);
 	/* A listing found a request that waits unread. True: longer than its limit. */
 	bool (*unread)(void *context, const struct exchange_unread *unread);
 	/* It is counted now, once: its limit has passed, or (died) it will never be read. */
@@ -128,6 +177,7 @@ struct exchanges;
 /* 0 and *out, to be closed; -ENOMEM. */
 int exchanges_open(struct exchanges **out, const struct exchange_sink *sink);
 void exchanges_io(struct exchanges *e, const struct record_io *io);
+void exchanges_work(struct exchanges *e, const struct work *work);
 void exchanges_state(struct exchanges *e, const struct record_state *state);
 /* A TLS session that no socket tells of has ended. */
 void exchanges_session_end(struct exchanges *e, const struct record_tls *end);
@@ -135,9 +185,11 @@ void exchanges_session_end(struct exchanges *e, const struct record_tls *end);
  * not drained are not passed yet. */
 void exchanges_check_limits(struct exchanges *e, uint64_t now_ns);
 /* Each request that is open and whose head is complete. */
-void exchanges_each_open(const struct exchanges *e,
-			 void (*open)(void *context, const struct exchange *exchange),
-			 void *context);
+void exchanges_each_open(struct exchanges *e,
+			 void (*open)(void *context, struct exchange *exchange), void *context);
+/* A listing of the threads that are at work: what they have used so far is charged. */
+void exchanges_list_work_begin(struct exchanges *e);
+void exchanges_list_work(struct exchanges *e, const struct thread_state *state);
 /* The service goes: requests that are still open are not its own any more. */
 void exchanges_forget_service(struct exchanges *e, const struct service *service);
 /* Settles what only seems to have ended: likely ends of chunked responses are taken as ends, and

@@ -19,6 +19,7 @@
 #include "aggregate.h"
 #include "capture.h"
 #include "check.h"
+#include "clock.h"
 #include "decode.h"
 #include "exchange.h"
 #include "host.h"
@@ -28,6 +29,7 @@
 #include "priority.h"
 #include "self_metrics.h"
 #include "services.h"
+#include "signals.h"
 #include "tls.h"
 #include "version.h"
 
@@ -52,6 +54,7 @@ struct agent {
 	struct exchanges *exchanges;
 	struct aggregate *aggregate;
 	struct account account;
+	struct charges charges;
 	struct server *server;
 	struct console *console;
 	struct otlp_export *otlp; /* NULL: nothing is sent */
@@ -72,19 +75,6 @@ struct agent {
 	struct snapshot snapshot;
 };
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec now;
-
-	clock_gettime(id, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
-static uint64_t now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
 /* --- from record to series --- */
 
 static void on_process(struct agent *agent, const struct record *record)
@@ -103,6 +93,8 @@ static void on_process(struct agent *agent, const struct record *record)
 			      record->head->flags & EXIT_OOM_VICTIM, &used, record->head->time_ns);
 	else
 		services_reaped(agent->services, pid, &used);
+	if (record->kind == RECORD_REAPED)
+		charges_forget_process(&agent->charges, record->head->pid);
 }
 
 static void on_record(void *context, const void *bytes, size_t size)
@@ -140,6 +132,12 @@ static void on_record(void *context, const void *bytes, size_t size)
 	case RECORD_REAPED:
 		on_process(agent, &record);
 		break;
+	case RECORD_WORK:
+		exchanges_work(agent->exchanges, &record.work->work);
+		break;
+	case RECORD_JOB:
+		charges_job(&agent->charges, record.job);
+		break;
 	}
 }
 
@@ -159,6 +157,7 @@ static void on_service_closed(void *context, const struct service *service)
 	agent->closed_routes_overflow += routes_overflow_count(service->routes);
 	agent->closed_addresses_overflow += addresses_overflow_count(service->addresses);
 	exchanges_forget_service(agent->exchanges, service);
+	charges_forget_service(&agent->charges, service);
 }
 
 static void on_listed(void *context, const struct connection_state *state)
@@ -166,6 +165,11 @@ static void on_listed(void *context, const struct connection_state *state)
 	struct agent *agent = context;
 
 	exchanges_listed(agent->exchanges, state);
+}
+
+static void on_listed_work(void *context, const struct thread_state *state)
+{
+	charges_listed(context, state);
 }
 
 /* --- from series to snapshot --- */
@@ -182,6 +186,7 @@ static int drain(struct agent *agent)
 	if (count < CAPTURE_DRAIN_MAX)
 		agent->empty_ns = agent->drained_ns;
 	tls_run(agent->tls, agent->drained_ns);
+	charges_settle(&agent->charges, agent->drained_ns);
 	return count;
 }
 
@@ -223,8 +228,12 @@ static void catch_up(struct agent *agent)
 	now = now_ns();
 	exchanges_settle(agent->exchanges, now);
 	exchanges_check_limits(agent->exchanges, agent->empty_ns);
-	account_in_flight(&agent->account, agent->exchanges, now);
+	if (!agent->options.no_cpu) {
+		charges_list_begin(&agent->charges, now);
+		capture_list_work(agent->capture, on_listed_work, &agent->charges);
+	}
 	services_read_usage(agent->services, USAGE_FILES, now);
+	account_in_flight(&agent->account, agent->exchanges, now);
 }
 
 static bool list_services(struct agent *agent)
@@ -433,20 +442,6 @@ static int run(struct agent *agent)
 	return 0;
 }
 
-static int open_signals(void)
-{
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 static int open_server(struct agent *agent)
 {
 	struct server_config config = {
@@ -490,6 +485,7 @@ static int open_tables(struct agent *agent)
 	if ((o->per_process && !agent->process_list) ||
 	    aggregate_open(&agent->aggregate, o->max_series) ||
 	    services_open(&agent->services, &services) ||
+	    charges_open(&agent->charges, agent->services, agent->aggregate) ||
 	    exchanges_open(&agent->exchanges, &sink)) {
 		log_error("no memory");
 		return -ENOMEM;
@@ -498,7 +494,9 @@ static int open_tables(struct agent *agent)
 		.services = agent->services,
 		.aggregate = agent->aggregate,
 		.limits = o->limits,
+		.charges = o->no_cpu ? NULL : &agent->charges,
 	};
+	agent->charges.exchanges = agent->exchanges;
 	return 0;
 }
 
@@ -509,6 +507,7 @@ static int open_capture(struct agent *agent)
 	struct capture_config config = {
 		.ring_bytes = agent->options.ring_bytes,
 		.tls = agent->options.no_tls ? UPROBE_NONE : uprobes_mode(),
+		.cpu = !agent->options.no_cpu,
 	};
 	char why[256];
 	int error = capture_open(&agent->capture, &config, why, sizeof(why));
@@ -543,7 +542,7 @@ static int agent_open(struct agent *agent)
 	error = priority_raise();
 	if (error)
 		log_debug("no higher priority: %s; see CAP_SYS_NICE", strerror(-error));
-	agent->signal_fd = open_signals();
+	agent->signal_fd = signals_open();
 	if (open_server(agent) || open_capture(agent))
 		return -1;
 	if (agent->options.console && console_open(&agent->console, STDOUT_FILENO, STDIN_FILENO)) {
@@ -568,6 +567,7 @@ static void agent_close(struct agent *agent)
 	tls_close(agent->tls);
 	capture_close(agent->capture);
 	exchanges_close(agent->exchanges);
+	charges_close(&agent->charges);
 	services_close(agent->services);
 	aggregate_close(agent->aggregate);
 	free(agent->service_list);

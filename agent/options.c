@@ -145,6 +145,13 @@ static bool read_no_tls(struct options *o, const char *text)
 	return true;
 }
 
+static bool read_no_cpu(struct options *o, const char *text)
+{
+	(void)text;
+	o->no_cpu = true;
+	return true;
+}
+
 static bool read_ring_size(struct options *o, const char *text)
 {
 	return read_size(text, RING_BYTES_MIN, RING_BYTES_MAX, true, &o->ring_bytes) &&
@@ -217,6 +224,7 @@ static const struct {
 	 read_per_process, NULL},
 	{"no-tls", NULL, "Do not look into TLS (HTTPS): no TLS library is probed", read_no_tls,
 	 NULL},
+	{"no-cpu", NULL, "Do not account CPU time and page faults to routes", read_no_cpu, NULL},
 	{"ring-size", "BYTES",
 	 "Buffer between kernel and agent, a power of two; K and M are understood (default 4M)",
 	 read_ring_size, "a power of two from 64K to 1024M"},

@@ -31,6 +31,7 @@ struct options {
 	bool per_process;
 	bool no_tls; /* --no-tls */
 	struct otlp_config otlp; /* without a URL nothing is sent */
+	bool no_cpu; /* --no-cpu */
 	size_t ring_bytes, max_series, max_routes;
 };
 

@@ -13,6 +13,7 @@
 #include "../exporters/otlp_client.h"
 #include "../exporters/otlp_encode.h"
 #include "../exporters/otlp_transport.h"
+#include "clock.h"
 #include "log.h"
 #include "version.h"
 
@@ -26,14 +27,6 @@ struct otlp_export {
 	uint64_t due_ns, last_encode_ns;
 	struct otlp_stats stats; /* of the last otlp_export_stats(), which points into it */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
 
 /* libcurl and OpenSSL run through 1.5 MB of code when they begin, most of it never again: the pages
  * are taken off resident memory, and come back from the page cache one by one where they are used.

@@ -21,15 +21,22 @@ static struct exchange *queue_pop(struct connection *c)
 static void drop(struct pairing *p, struct exchange *x)
 {
 	deadlines_remove(&p->deadlines, &x->deadline);
+	if (x->tid)
+		p->sink.gone(p->sink.context, x);
 	links_remove(&x->open);
+	if (x->turn.next)
+		links_remove(&x->turn);
 	pool_give(&p->pool, x);
 }
 
-static void tell_done(struct pairing *p, struct exchange *x, const char *cut_short)
+static void tell_done(struct pairing *p, struct connection *c, struct exchange *x,
+		      const char *cut_short)
 {
 	x->cut_short = cut_short;
-	if (x->service && (x->head_complete || x->status))
+	if (x->service && (x->head_complete || x->status)) {
 		p->sink.done(p->sink.context, x);
+		c->ended = (struct exchange_ended){x->service, x->route, (uint32_t)x->begin};
+	}
 	drop(p, x);
 }
 
@@ -67,7 +74,7 @@ void pairing_finish_first(struct pairing *p, struct connection *c, uint64_t end_
 			return;
 		}
 	}
-	tell_done(p, x, cut_short);
+	tell_done(p, c, x, cut_short);
 }
 
 void pairing_release_held(struct pairing *p, struct connection *c, uint64_t until_ns,
@@ -77,14 +84,14 @@ void pairing_release_held(struct pairing *p, struct connection *c, uint64_t unti
 
 	while ((x = c->held) && x->end_ns <= until_ns) {
 		c->held = x->next;
-		tell_done(p, x, cut_short);
+		tell_done(p, c, x, cut_short);
 	}
 }
 
 /* --- the stream of requests --- */
 
 static struct exchange *request_add(struct feed *feed, const struct http_request_line *line,
-				    uint64_t start_ns, uint64_t answer_position)
+				    uint64_t begin, uint64_t start_ns, uint64_t answer_position)
 {
 	struct pairing *p = feed->p;
 	struct connection *c = feed->c;
@@ -93,6 +100,7 @@ static struct exchange *request_add(struct feed *feed, const struct http_request
 	if (!x)
 		return NULL;
 	links_add_last(&p->open, &x->open);
+	x->begin = begin;
 	x->start_ns = start_ns;
 	x->arrival_ns = c->requests.start_arrival_ns < start_ns ? c->requests.start_arrival_ns
 								: start_ns; /* two clocks */
@@ -145,7 +153,6 @@ static int request_start_line(void *context, const char *text, size_t len, bool 
 	struct http_request_line line = {0};
 	bool valid;
 
-	(void)position;
 	if (cut)
 		valid = request_line_cut(&line, text, len);
 	else
@@ -156,7 +163,7 @@ static int request_start_line(void *context, const char *text, size_t len, bool 
 		valid = false;
 	if (!valid)
 		feed->p->stats.malformed++;
-	else if (request_add(feed, &line, start_ns,
+	else if (request_add(feed, &line, position, start_ns,
 			     cut ? c->requests.start_other_end : slice->other_end))
 		return 0;
 	c->request_gap = GAP_LIKELY; /* it may be answered all the same */
@@ -289,7 +296,7 @@ static struct exchange *request_from_part(struct feed *feed, const struct slice 
 	    feed->c->request_gap != GAP_NONE || slice->other_end > s->next)
 		return NULL; /* its rest, or another request, was missed */
 	http_request_line_cut(&line, s->line, s->line_len);
-	x = request_add(feed, &line, s->start_ns, position);
+	x = request_add(feed, &line, s->start_position, s->start_ns, position);
 	stream_pass_over(s, &feed->p->memory);
 	return x;
 }

@@ -20,7 +20,7 @@
 #include "segment.h"
 
 #define PLACES_FACTOR 4
-#define NAMED_COUNT 3 /* {other}, {unmatched}, {unread} */
+#define NAMED_COUNT 4 /* {other}, {unmatched}, {unread}, {unattributed} */
 #define NODES_PER_ROUTE 8
 #define NODES_EXTRA 1024
 #define COUNT_LIMIT ((size_t)1 << 20) /* what max_count is clamped to */
@@ -29,6 +29,7 @@ static const char id_segment[] = "{id}";
 static const char other_template[] = "{other}";
 static const char unmatched_template[] = "{unmatched}";
 static const char unread_template[] = "{unread}";
+static const char unattributed_template[] = "{unattributed}";
 
 #define ID_LEN (sizeof(id_segment) - 1)
 
@@ -38,7 +39,7 @@ struct routes {
 	struct route_trie trie;
 	struct route **items; /* by id; retired ones stay */
 	size_t count, max_count;
-	const struct route *other, *unmatched, *unread;
+	const struct route *other, *unmatched, *unread, *unattributed;
 	uint64_t overflow_count;
 };
 
@@ -203,6 +204,11 @@ const struct route *routes_unread(const struct routes *r)
 	return r->unread;
 }
 
+const struct route *routes_unattributed(const struct routes *r)
+{
+	return r->unattributed;
+}
+
 uint64_t routes_overflow_count(const struct routes *r)
 {
 	return r->overflow_count;
@@ -245,7 +251,8 @@ int routes_open(struct routes **out, const struct route_patterns *patterns, cons
 	r->other = add_route(r, other_template);
 	r->unmatched = add_route(r, unmatched_template);
 	r->unread = add_route(r, unread_template);
-	if (!r->other || !r->unmatched || !r->unread ||
+	r->unattributed = add_route(r, unattributed_template);
+	if (!r->other || !r->unmatched || !r->unread || !r->unattributed ||
 	    route_trie_init(&r->trie, NODES_PER_ROUTE * r->max_count + NODES_EXTRA) ||
 	    choose_patterns(r, patterns, service)) {
 		routes_close(r);

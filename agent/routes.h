@@ -10,7 +10,7 @@
  *    routes gives "{other}". 400, 404 and 405 give a template no place: "{unmatched}" until another
  *    status has placed it. A status of 0 (no answer) places nothing either. The routes of values
  * that have been folded are retired: never given again, and their places are free for others; so
- * ids are below 4 * max_count + 3. Owns all strings it returns; they live until close. Loop thread
+ * ids are below 4 * max_count + 4. Owns all strings it returns; they live until close. Loop thread
  * only. routes_fold() and routes_find() never allocate. */
 #ifndef BITTERN_ROUTES_H
 #define BITTERN_ROUTES_H
@@ -21,9 +21,10 @@
 
 #define ROUTES_TEMPLATE_MAX 256 /* bytes with the NUL; a longer template is "{other}" */
 #define ROUTES_SEGMENT_VALUES_MAX 100
+#define ROUTES_ID_MAX 0xffffffu /* no id is so high */
 
-/* Ids are dense, from 0, within one struct routes; {other}, {unmatched} and {unread} have ids
- * too. */
+/* Ids are dense, from 0, within one struct routes; {other}, {unmatched}, {unread} and
+ * {unattributed} have ids too. */
 struct route {
 	uint32_t id;
 	char template[]; /* NUL-terminated, valid UTF-8 */
@@ -65,6 +66,8 @@ const struct route *routes_place(struct routes *r, const char *template, size_t 
 				 unsigned int status);
 /* "{unread}": of requests that arrived and were not read, so that nothing is known of them. */
 const struct route *routes_unread(const struct routes *r);
+/* "{unattributed}": what the service used for no request that is known. */
+const struct route *routes_unattributed(const struct routes *r);
 /* How many requests that routes_place() would have placed found the table full ({other}). */
 uint64_t routes_overflow_count(const struct routes *r);
 void routes_close(struct routes *r); /* NULL is fine */

@@ -60,6 +60,8 @@ static void add_records(struct row_set *set, const struct self_inputs *in)
 		[RECORD_EXIT] = "exit",
 		[RECORD_REAPED] = "reaped",
 		[RECORD_TLS] = "tls",
+		[RECORD_WORK] = "work",
+		[RECORD_JOB] = "job",
 	};
 	int i;
 

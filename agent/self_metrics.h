@@ -12,7 +12,7 @@
 
 #define SELF_METRICS_MAX 96
 
-#define RECORD_KINDS (RECORD_TLS + 1)
+#define RECORD_KINDS (RECORD_JOB + 1)
 
 /* Of the exporter by OTLP. */
 struct self_otlp {

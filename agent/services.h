@@ -43,6 +43,7 @@
 #include <sys/types.h>
 
 #include "addresses.h"
+#include "costs.h"
 #include "process_facts.h"
 #include "process_usage.h"
 #include "routes.h"
@@ -92,6 +93,9 @@ struct service {
 	struct usage usage; /* of its processes, as told above ... */
 	uint64_t usage_since_ns; /* ... since the first that was bound was first seen; 0: none was
 				  */
+	/* Of that: what has entered the series of routes; and what is charged to requests and will.
+	 * charges.c's. */
+	struct costs attributed, charged;
 };
 
 /* A living process of a service: what it used since it was first seen, and what it holds. */

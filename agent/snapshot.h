@@ -31,6 +31,9 @@ enum instrument {
 	/* A counter. */
 	INSTRUMENT_CONNECT_FAILURES, /* bittern.client.connect.failures: address, port, error type
 				      */
+	/* Four counters: bittern.http.server.cpu.time, .cpu.time.split, .page_faults of two kinds.
+	 */
+	INSTRUMENT_COST, /* route */
 	/* Two counters and an objective. */
 	INSTRUMENT_SLO, /* bittern.slo.events, .good_events, .objective: route, objective */
 	/* Gauges: those of a service without a living process are not to be shown. */
@@ -56,6 +59,11 @@ extern const char *const outcome_names[OUTCOME_COUNT];
 union snapshot_counts {
 	uint64_t outcomes[OUTCOME_COUNT]; /* INSTRUMENT_SERVER_REQUESTS, _CLIENT_REQUESTS */
 	uint64_t failures; /* INSTRUMENT_CONNECT_FAILURES */
+	struct {
+		uint64_t cpu_ns;
+		uint64_t split_ns; /* of cpu_ns: it may have been used for another route */
+		uint64_t minor_faults, major_faults;
+	} cost; /* INSTRUMENT_COST */
 	struct {
 		uint64_t events, good_events;
 	} slo; /* INSTRUMENT_SLO */

@@ -32,7 +32,11 @@ struct connection {
 	u8 role;
 	u8 state; /* TCP: the last one reported */
 	u8 arrival_newest;
-	u8 unused[7];
+	u8 unused[3];
+	/* A request, as struct work names it: of a server's connection the current one (the cookie
+	 * is the connection's own), of any other the one that it was last sent to for. */
+	u32 work_begin;
+	u64 work_cookie;
 };
 
 enum connection_flags {
@@ -50,6 +54,49 @@ enum connection_flags {
 	CONNECTION_CONNECTING = 1024, /* TCP: no answer to its SYN so far */
 	CONNECTION_TLS = 2048, /* TLS records pass; while not dismissed as well, it only seems so */
 };
+
+/* A thread that has read requests, or was given work by one that has. Written by the thread itself
+ * and by the switch to and from it; what wakes it up writes as well, while it sleeps. */
+struct thread {
+	u64 base_ns, on_ns; /* its CPU clock when it came to its CPU, and when that was */
+	u64 marked_ns; /* its CPU clock when its work was last told; faults likewise */
+	u64 slept_ns; /* THREAD_SLEPT: when it first waited for events since then; faults likewise
+		       */
+	u32 marked_minor, marked_major, slept_minor, slept_major;
+	u64 owner_cookie; /* the request that it works for, as in struct work */
+	u64 job_ns; /* THREAD_JOB: when it was given to it */
+	u64 told_ns; /* when it last told the result of a job, or 0; and what it had used then */
+	u64 told_cpu_ns;
+	u32 told_minor, told_major;
+	u32 owner_begin;
+	u32 waker_tid; /* by whom */
+	u8 flags; /* enum thread_flags */
+	u8 unwoken; /* THREAD_JOB: as in record_job */
+	u8 unused[6];
+};
+
+enum thread_flags {
+	THREAD_SERVES = 1, /* it has read requests, or answered them: it is no pool's */
+	THREAD_ANSWERS = 2, /* it has begun to answer the last one that it read */
+	THREAD_SLEPT = 4,
+	THREAD_JOB = 8,
+	THREAD_FRESH = 16, /* it had no storage when it came to its CPU */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads __weak SEC(".maps");
+
+/* Where the interpreter lock of a process is, by what its threads wait for: cpu.bpf.c. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, u64);
+} interpreter_locks __weak SEC(".maps");
 
 /* A TCP listener's storage is copied to each connection that it accepts, before its first byte. */
 struct {
@@ -111,6 +158,8 @@ const volatile __u64 ring_wakeup_bytes __weak = 512 * 1024;
 
 /* Set before loading: whether TLS is looked into (--no-tls). */
 const volatile bool tls_wanted __weak = true;
+/* Set before loading: whether work is accounted (--no-cpu). */
+const volatile bool cpu_wanted __weak = true;
 
 /* Set by user space once all hooks are attached: a client's request that was sent before might be
  * one whose response is missed. (A server's are safe: what receives is attached last.) */

@@ -2,55 +2,13 @@
 /* payload - finds the user's bytes of the socket call that is being made.
  *
  * The hooks run after delivery, when the kernel's own iterator is used up. The buffer is found
- * again through the registers of the system call: its number and arguments are still there. They
- * are trusted only inside a system call (on x86 ax is -ENOSYS from entry to exit): io_uring
- * completes a receive behind any other call, or on a thread of its own. */
+ * again through the system call's arguments (syscall.bpf.h). io_uring completes a receive behind
+ * any other call, or on a thread of its own. */
 #ifndef BITTERN_PAYLOAD_BPF_H
 #define BITTERN_PAYLOAD_BPF_H
 
 #include "maps.bpf.h"
-
-#if defined(__TARGET_ARCH_x86)
-enum syscall {
-	SYS_read = 0,
-	SYS_write = 1,
-	SYS_readv = 19,
-	SYS_writev = 20,
-	SYS_sendfile = 40,
-	SYS_sendto = 44,
-	SYS_recvfrom = 45,
-	SYS_sendmsg = 46,
-	SYS_recvmsg = 47,
-	SYS_splice = 275,
-	SYS_preadv = 295,
-	SYS_pwritev = 296,
-	SYS_recvmmsg = 299,
-	SYS_sendmmsg = 307,
-	SYS_preadv2 = 327,
-	SYS_pwritev2 = 328,
-	SYS_io_uring_enter = 426,
-};
-#else
-enum syscall {
-	SYS_read = 63,
-	SYS_write = 64,
-	SYS_readv = 65,
-	SYS_writev = 66,
-	SYS_sendfile = 71,
-	SYS_sendto = 206,
-	SYS_recvfrom = 207,
-	SYS_sendmsg = 211,
-	SYS_recvmsg = 212,
-	SYS_splice = 76,
-	SYS_preadv = 69,
-	SYS_pwritev = 70,
-	SYS_recvmmsg = 243,
-	SYS_sendmmsg = 269,
-	SYS_preadv2 = 286,
-	SYS_pwritev2 = 287,
-	SYS_io_uring_enter = 426,
-};
-#endif
+#include "syscall.bpf.h"
 
 #define PAYLOAD_IOVECS_MAX 1024 /* UIO_MAXIOV */
 
@@ -60,44 +18,6 @@ struct payload {
 	u64 iovecs; /* address of the next iovec */
 	u64 iovec_count; /* left */
 };
-
-struct call_arguments {
-	u64 number, a1, a2;
-};
-
-/* False outside a system call of this task, or in one of another word size. */
-static __always_inline bool call_arguments(struct call_arguments *call, struct task_struct *task)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-
-#if defined(__TARGET_ARCH_x86)
-	if (task->thread_info.status & TS_COMPAT || (s64)regs->ax != -ENOSYS)
-		return false;
-	call->number = regs->orig_ax;
-	call->a1 = regs->si;
-	call->a2 = regs->dx;
-#else
-	if (regs->syscallno < 0)
-		return false;
-	call->number = regs->syscallno;
-	call->a1 = regs->regs[1];
-	call->a2 = regs->regs[2];
-#endif
-	return true;
-}
-
-/* Whether the second and third argument are one buffer and its length. */
-static __always_inline bool syscall_has_buffer(u64 number)
-{
-	return number == SYS_read || number == SYS_write || number == SYS_recvfrom ||
-	       number == SYS_sendto;
-}
-
-/* Whether they are a vector of buffers and its length. */
-static __always_inline bool syscall_has_vector(u64 number)
-{
-	return number == SYS_readv || number == SYS_writev;
-}
 
 /* Steps to the next piece; false when there is none (or it cannot be read). */
 static __always_inline bool payload_next(struct payload *p)

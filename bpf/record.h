@@ -27,6 +27,8 @@ enum record_kind {
 	RECORD_EXIT,
 	RECORD_REAPED, /* an exited process has gone altogether: what it used is final */
 	RECORD_TLS, /* what a process does with TLS */
+	RECORD_WORK, /* a thread went over to another request, with no record that could tell */
+	RECORD_JOB, /* a thread of a pool did what another thread gave it, and sleeps again */
 };
 
 enum role { ROLE_NONE, ROLE_SERVER, ROLE_CLIENT };
@@ -55,6 +57,25 @@ struct record_head {
 	__u8 flags; /* enum io_flags; of RECORD_EXIT enum exit_flags */
 };
 
+/* CPU time and page faults of one thread. */
+struct cost {
+	__u64 cpu_ns;
+	__u32 minor_faults, major_faults;
+};
+
+/* What a thread used since the last record of its work, and whom for: first the owner, the request
+ * that it worked for; then, from its first wait for events on (of a response: since the last
+ * record, if it did not wait), own. Whom the latter is for is told by what the record tells: the
+ * request that is answered, or nothing that is known. The owner is named by its connection and the
+ * stream position of its first byte; a request that came in one call with others by theirs. */
+struct work {
+	__u64 owner_cookie; /* 0: none */
+	__u32 owner_begin; /* the low bits */
+	__u32 tid : 31; /* in the initial pid namespace; 0: nothing is told */
+	__u32 waited : 1; /* for events, between the two parts */
+	struct cost owner, own;
+};
+
 #define RECORD_TAIL_BYTES 8
 
 /* A TLS session is a connection of its own: its positions count plaintext. Its cookie is that of
@@ -76,6 +97,7 @@ struct record_io {
 	__u8 tail_len; /* bytes in tail: 0 to RECORD_TAIL_BYTES */
 	__u8 unused;
 	__u8 tail[RECORD_TAIL_BYTES];
+	struct work work; /* by then; 0 but in the first record of a call */
 	__u8 data[];
 };
 
@@ -145,6 +167,23 @@ struct record_process {
 	struct record_usage usage; /* 0 in RECORD_FORK */
 };
 
+struct record_work {
+	struct record_head head;
+	struct work work;
+};
+
+/* It began when the other thread woke this one, or began it, or where the job before it ended, and
+ * ended at the record's time. The owner is the request which that thread worked for when it woke
+ * this one: it may not be the one that the job is for. work.owner is the cost of the job. */
+struct record_job {
+	struct record_head head;
+	struct work work;
+	__u64 begin_ns;
+	__u64 told_ns; /* when it last woke that thread, or sent to it: the result; 0: it did not */
+	__u32 waker_tid;
+	__u32 unwoken; /* 1: it began where the one before ended, without sleep */
+};
+
 /* Data slices come in these sizes: the verifier wants constants. */
 #define RECORD_DATA_MAX 4096
 
@@ -183,9 +222,25 @@ struct connection_state {
 	__u8 unused[7];
 };
 
+/* What the iterator over threads writes: of each that uses CPU for a request, or in a job, what it
+ * has used that no record has told so far. */
+struct thread_state {
+	__u32 pid, tid;
+	__u64 owner_cookie;
+	__u32 owner_begin;
+	__u32 waker_tid; /* 0: no job */
+	__u64 begin_ns; /* of the job */
+	__u64 told_ns; /* as in record_job */
+	struct cost cost;
+};
+
 #define RECORD_ASSERT(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 RECORD_ASSERT(record_head, 16);
-RECORD_ASSERT(record_io, 72);
+RECORD_ASSERT(work, 48);
+RECORD_ASSERT(record_io, 120);
+RECORD_ASSERT(record_work, 64);
+RECORD_ASSERT(record_job, 88);
+RECORD_ASSERT(thread_state, 56);
 RECORD_ASSERT(record_state, 64);
 RECORD_ASSERT(record_connect_failed, 48);
 RECORD_ASSERT(record_undecoded, 48);

@@ -25,6 +25,7 @@ struct call {
 	u8 unused[5];
 	u8 first[2 * FIRST_BYTES]; /* half is used; the rest keeps the verifier content */
 	u8 tail[2 * RECORD_TAIL_BYTES];
+	struct work work; /* until a record has told it */
 };
 
 static __always_inline bool ends_head(const struct call *call)
@@ -126,7 +127,7 @@ static __always_inline void read_tail(struct call *call)
 		call->tail_len = n;
 }
 
-static __always_inline void fill(struct record_io *record, const struct call *call, u32 offset,
+static __always_inline void fill(struct record_io *record, struct call *call, u32 offset,
 				 u32 captured)
 {
 	record->head.time_ns = call->time_ns;
@@ -147,6 +148,8 @@ static __always_inline void fill(struct record_io *record, const struct call *ca
 	record->tail_len = 0;
 	record->unused = 0;
 	__builtin_memset(record->tail, 0, sizeof(record->tail));
+	record->work = call->work;
+	__builtin_memset(&call->work, 0, sizeof(call->work));
 }
 
 static __always_inline void put_tail(struct record_io *record, const struct call *call)

@@ -16,6 +16,7 @@
 #include "payload.bpf.h"
 #include "slices.bpf.h"
 #include "tls.bpf.h"
+#include "work.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
@@ -113,10 +114,42 @@ static __always_inline long read_buffer(u8 *to, u64 size, const struct pieces *p
 			batch = holds_second_head((void *)record->data, len);                  \
 	} while (0)
 
+/* begins: a request does. */
+static __always_inline void tell_whole(struct record_io *record, struct sock *sk,
+				       struct connection *c, struct task_struct *task, u32 len,
+				       u8 direction, bool begins, u64 time_ns)
+{
+	bool received = c->role == ROLE_SERVER && direction == DIRECTION_RECEIVED;
+
+	record->head.time_ns = time_ns;
+	record->head.pid = task->tgid;
+	record->head.kind = RECORD_IO;
+	record->head.role = c->role;
+	record->head.direction = direction;
+	record->head.flags = IO_LAST | connection_io_flags(c);
+	record->cookie = c->cookie;
+	record->begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
+	record->other_end = other_end(c, sk, direction);
+	record->arrival_ns = received ? arrival_of(c, c->copied_seq - len) : 0;
+	record->len = len;
+	record->offset = 0;
+	record->captured = len;
+	record->local_port = sk->__sk_common.skc_num;
+	record->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	record->tail_len = 0;
+	record->unused = 0;
+	if (cpu_wanted)
+		work_told(c, task, thread_of(task, time_ns, received), direction, begins,
+			  record->begin, time_ns, &record->work);
+	else
+		__builtin_memset(&record->work, 0, sizeof(record->work));
+}
+
 static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u32 len, u8 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool request = is_request_direction(c, direction), ends = false, batch = false;
+	bool begins = false;
 	struct pieces pieces;
 	struct record_io *record;
 	u32 last_bytes = 0, want;
@@ -142,35 +175,22 @@ static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u3
 		want = response_want(c, record->data, len, len, &ends);
 		response_copied(c, last_bytes);
 	} else {
-		if (is_get(record->data, len) || begins_request((void *)record->data, len))
+		if (is_get(record->data, len) || begins_request((void *)record->data, len)) {
 			request_begins(c, record->data);
+			begins = true;
+		}
 		if (batch)
 			c->flags |= CONNECTION_BATCH;
 		want = request_want(c, len);
 		if (!want && last_bytes != CRLFCRLF) {
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+			if (c->role == ROLE_SERVER)
+				work_untold(c, direction);
 			return true;
 		}
 	}
 	time_ns = bpf_ktime_get_ns();
-	record->head.time_ns = time_ns;
-	record->head.pid = task->tgid;
-	record->head.kind = RECORD_IO;
-	record->head.role = c->role;
-	record->head.direction = direction;
-	record->head.flags = IO_LAST | connection_io_flags(c);
-	record->cookie = c->cookie;
-	record->begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
-	record->other_end = other_end(c, sk, direction);
-	record->arrival_ns =
-		direction == DIRECTION_RECEIVED && request ? arrival_of(c, c->copied_seq - len) : 0;
-	record->len = len;
-	record->offset = 0;
-	record->captured = len;
-	record->local_port = sk->__sk_common.skc_num;
-	record->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	record->tail_len = 0;
-	record->unused = 0;
+	tell_whole(record, sk, c, task, len, direction, begins, time_ns);
 	bpf_ringbuf_submit(record, record_wakeup(time_ns));
 	if (ends)
 		dismiss(c);
@@ -191,6 +211,20 @@ static __always_inline void tls_seen(struct connection *c, struct sock *sk, u32 
 	if (direction == DIRECTION_RECEIVED)
 		io.arrival_ns = arrival_of(c, c->copied_seq - len);
 	tls_moved(c, &io);
+}
+
+static __always_inline void work_of_call(struct connection *c, struct call *call)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool received = c->role == ROLE_SERVER && call->direction == DIRECTION_RECEIVED;
+
+	if (!cpu_wanted)
+		return;
+	if (received && !call->request)
+		work_untold(c, call->direction);
+	else
+		work_told(c, task, thread_of(task, call->time_ns, received), call->direction,
+			  received, call->begin, call->time_ns, &call->work);
 }
 
 /* The long way: any call, in any pieces, of a connection that is known or not. */
@@ -228,24 +262,33 @@ static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c
 		identify(c, &call);
 		if (c->flags & CONNECTION_TLS)
 			tls_seen(c, sk, len, direction);
-		if (c->role == ROLE_NONE)
+		if (c->role == ROLE_NONE) {
+			if (!(c->flags & CONNECTION_ACCEPTED))
+				work_untold(c, direction);
 			return;
+		}
 		if (fin_received(sk)) /* while it was not known to be HTTP, no state is told */
 			call.flags |= IO_PEER_CLOSED;
 	}
 	call.role = c->role;
+	work_of_call(c, &call);
 	if (call.first_len)
 		emit(c, &call, &payload);
 	else
 		emit_brief(&call);
+	if (call.work.tid)
+		emit_work(&call.work, call.pid, call.time_ns);
 }
 
 static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direction)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
 
-	if (c && is_let_go(c))
+	if (c && is_let_go(c)) {
+		if (!(c->flags & CONNECTION_ACCEPTED) && ret > 0)
+			work_untold(c, direction);
 		return 0;
+	}
 	if (ret == -EAGAIN && direction == DIRECTION_SENT && c && c->flags & CONNECTION_TLS)
 		tls_seen(c, sk, 0, direction);
 	if (ret < 0 ||
@@ -270,8 +313,11 @@ static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direc
 		   !connection_check(c, sk, ret, direction)) {
 		return 0;
 	}
-	if (c->role == ROLE_NONE && c->recheck_ns && c->recheck_ns > bpf_ktime_get_ns())
+	if (c->role == ROLE_NONE && c->recheck_ns && c->recheck_ns > bpf_ktime_get_ns()) {
+		if (!(c->flags & CONNECTION_ACCEPTED))
+			work_untold(c, direction);
 		return 0;
+	}
 	positions_update(c, sk, ret, direction);
 	if (c->role == ROLE_NONE || !ret || ret > WHOLE_MAX || !seen_whole(sk, c, ret, direction))
 		seen_in_pieces(sk, c, ret, direction);

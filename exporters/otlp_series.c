@@ -138,6 +138,49 @@ static void put_failures(struct otlp_encoder *e, const struct snapshot_series *s
 	put_count(e, s, s->counts->failures);
 }
 
+static void put_seconds(struct otlp_encoder *e, const struct snapshot_series *s, uint64_t value_ns)
+{
+	struct otlp_point *p = points_count(e, s->id, 0, &value_ns) ? points_number(e) : NULL;
+
+	if (!p)
+		return;
+	series_attributes(e, p, s);
+	points_add_double(e, p, (double)value_ns / 1e9);
+}
+
+static void put_cpu(struct otlp_encoder *e, const struct snapshot_series *s)
+{
+	put_seconds(e, s, s->counts->cost.cpu_ns);
+}
+
+static void put_split(struct otlp_encoder *e, const struct snapshot_series *s)
+{
+	put_seconds(e, s, s->counts->cost.split_ns);
+}
+
+static void put_faults(struct otlp_encoder *e, const struct snapshot_series *s)
+{
+	const struct {
+		const char *kind;
+		uint64_t count;
+	} faults[] = {
+		{"minor", s->counts->cost.minor_faults},
+		{"major", s->counts->cost.major_faults},
+	};
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		uint64_t value = faults[i].count;
+		struct otlp_point *p = points_count(e, s->id, i, &value) ? points_number(e) : NULL;
+
+		if (!p)
+			continue;
+		series_attributes(e, p, s);
+		otlp_string(e->builder.arena, &p->attributes, "system.paging.fault.type",
+			    faults[i].kind);
+		points_add_integer(e, p, value);
+	}
+}
+
 static void put_events(struct otlp_encoder *e, const struct snapshot_series *s)
 {
 	put_count(e, s, s->counts->slo.events);
@@ -224,6 +267,22 @@ static const struct series_metric {
 	  "Connections that the service could not open, by reason.", OTLP_COUNTER, false},
 	 INSTRUMENT_CONNECT_FAILURES,
 	 put_failures},
+	{{"bittern.http.server.cpu.time", "s",
+	  "CPU time of requests, as far as it is known for which; the rest of the "
+	  "service's is {unattributed}.",
+	  OTLP_COUNTER, true},
+	 INSTRUMENT_COST,
+	 put_cpu},
+	{{"bittern.http.server.cpu.time.split", "s",
+	  "Of that, what was split between requests that it may have been for.", OTLP_COUNTER,
+	  true},
+	 INSTRUMENT_COST,
+	 put_split},
+	{{"bittern.http.server.page_faults", "{fault}",
+	  "Page faults of requests: memory that was touched for the first time.", OTLP_COUNTER,
+	  false},
+	 INSTRUMENT_COST,
+	 put_faults},
 	{{"bittern.slo.events", "{event}",
 	  "Requests that an objective is about: all but aborted ones.", OTLP_COUNTER, false},
 	 INSTRUMENT_SLO,

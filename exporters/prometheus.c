@@ -61,6 +61,27 @@ static void put_failures(struct page *p, const struct snapshot_series *s)
 	page_number(p, s->counts->failures);
 }
 
+static void put_cpu(struct page *p, const struct snapshot_series *s)
+{
+	page_seconds(p, s->counts->cost.cpu_ns);
+}
+
+static void put_split(struct page *p, const struct snapshot_series *s)
+{
+	page_seconds(p, s->counts->cost.split_ns);
+}
+
+static void put_faults(struct page *p, const struct snapshot_series *s)
+{
+	size_t common = page_labels_mark(p);
+
+	page_label(p, "system_paging_fault_type", "minor");
+	page_number(p, s->counts->cost.minor_faults);
+	page_labels_return(p, common);
+	page_label(p, "system_paging_fault_type", "major");
+	page_number(p, s->counts->cost.major_faults);
+}
+
 static void put_events(struct page *p, const struct snapshot_series *s)
 {
 	page_number(p, s->counts->slo.events);
@@ -160,6 +181,22 @@ static const struct series_family {
 	 INSTRUMENT_CONNECT_FAILURES,
 	 each,
 	 put_failures},
+	{{"bittern_http_server_cpu_time_seconds_total", FAMILY_COUNTER,
+	  "CPU time of requests, as far as it is known for which; the rest of the "
+	  "service's is {unattributed}."},
+	 INSTRUMENT_COST,
+	 each,
+	 put_cpu},
+	{{"bittern_http_server_cpu_time_split_seconds_total", FAMILY_COUNTER,
+	  "Of that, what was split between requests that it may have been for."},
+	 INSTRUMENT_COST,
+	 each,
+	 put_split},
+	{{"bittern_http_server_page_faults_total", FAMILY_COUNTER,
+	  "Page faults of requests: memory that was touched for the first time."},
+	 INSTRUMENT_COST,
+	 each,
+	 put_faults},
 	{{"bittern_slo_events_total", FAMILY_COUNTER,
 	  "Requests that an objective is about: all but aborted ones."},
 	 INSTRUMENT_SLO,

@@ -20,8 +20,11 @@ int account_setup(void **state)
 		.limits = bed->limits,
 	};
 	sink = account_sink(&bed->account);
-	if (exchanges_open(&bed->exchanges, &sink))
+	if (exchanges_open(&bed->exchanges, &sink) ||
+	    charges_open(&bed->charges, bed->bench->services, bed->aggregate))
 		return -1;
+	bed->charges.exchanges = bed->exchanges;
+	bed->account.charges = &bed->charges;
 	exec_python(bed->bench, 100, "shop");
 	wire_open(&bed->wire, bed->exchanges, 1);
 	bed->wire.now_ns = 1000 * WIRE_SECOND;
@@ -35,6 +38,7 @@ int account_teardown(void **state)
 
 	wire_close(&bed->wire);
 	exchanges_close(bed->exchanges);
+	charges_close(&bed->charges);
 	aggregate_close(bed->aggregate);
 	limits_close(bed->limits);
 	tear_down((void **)&bed->bench);
@@ -98,7 +102,8 @@ static void show_attributes(struct account_bed *bed, const struct snapshot_serie
 			 s->instrument == INSTRUMENT_CONNECT_FAILURES;
 	bool has_method = s->instrument != INSTRUMENT_QUEUE_DURATION &&
 			  s->instrument != INSTRUMENT_CONNECT_FAILURES &&
-			  s->instrument != INSTRUMENT_SLO && s->instrument != INSTRUMENT_OLDEST;
+			  s->instrument != INSTRUMENT_SLO && s->instrument != INSTRUMENT_COST &&
+			  s->instrument != INSTRUMENT_OLDEST;
 
 	if (strcmp(s->service->name, "shop") != 0)
 		show(bed, "%s: ", s->service->name);
@@ -136,6 +141,12 @@ static void show_value(struct account_bed *bed, const struct snapshot_series *s)
 		break;
 	case INSTRUMENT_SLO:
 		show(bed, "%s %lu/%lu", s->slo, s->counts->slo.good_events, s->counts->slo.events);
+		break;
+	case INSTRUMENT_COST:
+		show(bed, "%luus", s->counts->cost.cpu_ns / WIRE_MICROSECOND);
+		if (s->counts->cost.split_ns)
+			show(bed, " (%lu split)", s->counts->cost.split_ns / WIRE_MICROSECOND);
+		show(bed, " %lu+%lu", s->counts->cost.minor_faults, s->counts->cost.major_faults);
 		break;
 	case INSTRUMENT_ACTIVE:
 		show(bed, "x%lu", s->counts->open.count);

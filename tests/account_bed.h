@@ -19,6 +19,7 @@ struct account_bed {
 	struct limits *limits;
 	struct aggregate *aggregate;
 	struct exchanges *exchanges;
+	struct charges charges;
 	struct account account;
 	struct wire wire;
 	char shown[4096];
@@ -46,6 +47,7 @@ void account_look(struct account_bed *bed, bool listed);
  *   of clients      METHOD ADDRESS:PORT OK,ERROR,TIMEOUT,ABORTED,NO_RESPONSE
  *   failures        ADDRESS:PORT ERROR_TYPE xCOUNT
  *   objectives      ROUTE SLO GOOD/EVENTS
+ *   costs           ROUTE CPUus MINOR+MAJOR, or ROUTE CPUus (PART split) MINOR+MAJOR
  *   active          METHOD ROUTE :PORT xCOUNT
  *   oldest          ROUTE AGEms, or ROUTE none */
 void expect_series(struct account_bed *bed, enum instrument instrument, const char *shown);

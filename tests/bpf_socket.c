@@ -445,7 +445,7 @@ static void requests_that_find_the_ring_full_are_counted_by_process(void **state
 {
 	struct pair *pair = pair_open(*state, AF_INET);
 	struct count count = {.cookie = pair->cookie};
-	const struct capture_config config = {.ring_bytes = 4096};
+	const struct capture_config config = {.ring_bytes = 4096, .cpu = true};
 	struct capture *small;
 	char why[256], bytes[64];
 	int i;

@@ -37,6 +37,7 @@ static void on_request(void *context, struct exchange *x, const char *path, size
 
 	x->service = bed->service;
 	x->limit_ns = bed->limit_ns;
+	x->deferred = bed->deferred;
 	x->has_path = path_len > 0;
 	x->template_len = path_len < sizeof(x->template) ? path_len : sizeof(x->template) - 1;
 	if (path_len)
@@ -70,7 +71,7 @@ static void on_timed_out(void *context, struct exchange *x)
 	tell(context, "timed_out", x);
 }
 
-static void on_done(void *context, const struct exchange *x)
+static void on_done(void *context, struct exchange *x)
 {
 	struct bed *bed = context;
 
@@ -103,6 +104,74 @@ static void on_unread_ended(void *context, const struct exchange_unread *unread,
 		    died ? " died" : "");
 }
 
+static void on_read(void *context, struct exchange *x)
+{
+	struct bed *bed = context;
+
+	assert_int_not_equal(x->tid, 0);
+	bed->read_count++;
+}
+
+static void on_gone(void *context, struct exchange *x)
+{
+	struct bed *bed = context;
+
+	assert_int_not_equal(x->tid, 0);
+	bed->gone_count++;
+}
+
+static void tell_work(struct bed *bed, const char *what, const char *whom,
+		      const struct costs *costs)
+{
+	if (bed->tells_work)
+		add(bed->log, sizeof(bed->log), "%s%s %lu", what, whom,
+		    costs->cpu_ns / WIRE_MILLISECOND);
+}
+
+static void on_worked(void *context, struct exchange *x, enum exchange_work how,
+		      const struct costs *costs)
+{
+	static const char *const names[] = {
+		[WORKED_FOR] = "for ",
+		[WORKED_BEFORE] = "before ",
+		[WORKED_UNTIL_WAIT] = "until wait ",
+		[WORKED_UNTIL_ANSWER] = "until answer ",
+	};
+
+	tell_work(context, names[how], x->template, costs);
+	costs_add(&x->costs, costs);
+}
+
+static void on_worked_turn(void *context, struct exchange *const *list, size_t count,
+			   const struct costs *costs)
+{
+	char names[256] = "";
+	size_t i;
+
+	assert_int_not_equal(count, 0);
+	for (i = 0; i < count; i++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), " %.20s",
+			 list[i]->template);
+	tell_work(context, "turn", names, costs);
+	costs_add(&list[0]->costs, costs);
+}
+
+static bool on_begun_turn(void *context, const struct exchange *x, uint64_t cpu_ns)
+{
+	(void)context;
+	(void)x;
+	return cpu_ns > WIRE_MILLISECOND;
+}
+
+static void on_worked_after(void *context, const struct exchange_ended *ended,
+			    const struct costs *costs)
+{
+	struct bed *bed = context;
+
+	assert_ptr_equal(ended->service, bed->service);
+	tell_work(bed, "after", "", costs);
+}
+
 int bed_setup(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
@@ -113,6 +182,12 @@ int bed_setup(void **state)
 		.first_byte = on_first_byte,
 		.timed_out = on_timed_out,
 		.done = on_done,
+		.read = on_read,
+		.gone = on_gone,
+		.worked = on_worked,
+		.worked_turn = on_worked_turn,
+		.begun_turn = on_begun_turn,
+		.worked_after = on_worked_after,
 		.unread = on_unread,
 		.unread_ended = on_unread_ended,
 		.context = bed,
@@ -151,7 +226,7 @@ struct in_flight {
 	char list[256];
 };
 
-static void add_open(void *context, const struct exchange *x)
+static void add_open(void *context, struct exchange *x)
 {
 	struct in_flight *in_flight = context;
 

@@ -19,6 +19,12 @@ struct bed {
 	size_t done_count;
 	struct exchange last; /* done; its pointers are not valid */
 	struct exchange_unread last_unread; /* of either callback */
+	/* The log has what threads worked for, in ms: "for /a 2", "before /a 0", "until wait /a 1",
+	 * "until answer /a 3", "turn /a /b 5", "after 1". What takes 1 ms at most may be reading.
+	 */
+	bool tells_work;
+	bool deferred; /* the requests that follow are of a loop that reads first */
+	size_t read_count, gone_count;
 	/* As far as it fits: "GET /a 200; POST - 0 aborted", and with tells_all
 	 * "begun GET /a; first_byte GET /a; timed_out GET /a; host GET /a x:80; GET /a 200 counted;
 	 * unread 99:8000; unread_ended 99:8000; unread_ended 99:8000 died". */

@@ -185,6 +185,7 @@ void expect_io(struct bed *bed, struct pair *pair, const struct expected_io *exp
 	assert_int_equal(io->begin, received ? pair->received : pair->sent);
 	assert_int_equal(io->other_end, received ? pair->sent : pair->received);
 	expect_arrival(bed, expected, io);
+	bed->work = io->work;
 	if (!expected->more)
 		*(received ? &pair->received : &pair->sent) += len;
 }
@@ -262,6 +263,22 @@ void expect_no_process(struct bed *bed, pid_t pid)
 {
 	expect_no_wanted(bed,
 			 &(struct wanted){.first = RECORD_EXEC, .last = RECORD_EXIT, .pid = pid});
+}
+
+const struct record_work *expect_work(struct bed *bed)
+{
+	return next_of(bed, getpid(), RECORD_WORK, RECORD_WORK)->work;
+}
+
+const struct record_job *expect_job(struct bed *bed)
+{
+	return next_of(bed, getpid(), RECORD_JOB, RECORD_JOB)->job;
+}
+
+void expect_no_job(struct bed *bed)
+{
+	expect_no_wanted(
+		bed, &(struct wanted){.first = RECORD_JOB, .last = RECORD_JOB, .pid = getpid()});
 }
 
 void expect_none_of(struct bed *bed, uint64_t cookie)
@@ -466,7 +483,8 @@ void pair_response_text(struct pair *pair, const char *text)
 int bed_open(void **state)
 {
 	struct bed *bed = calloc(1, sizeof(*bed));
-	const struct capture_config config = {.ring_bytes = RING_BYTES, .tls = uprobes_mode()};
+	const struct capture_config config = {
+		.ring_bytes = RING_BYTES, .tls = uprobes_mode(), .cpu = true};
 	char why[256] = "";
 
 	*state = bed;

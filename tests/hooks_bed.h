@@ -47,6 +47,7 @@ struct bed {
 	uint64_t since_ns; /* the test's begin */
 	struct pair pairs[PAIRS_MAX]; /* of this test */
 	size_t pair_count;
+	struct work work; /* of the last record that expect_io() found */
 	const char *doing; /* which of many of a kind; printed if it is not NULL at the end */
 };
 
@@ -123,6 +124,10 @@ void expect_no_process(struct bed *bed, pid_t pid);
 /* RECORD_REAPED, which comes after the others. */
 const struct record_process *expect_reaped(struct bed *bed, pid_t pid);
 void expect_not_reaped(struct bed *bed, pid_t pid);
+/* The next of this process. */
+const struct record_work *expect_work(struct bed *bed);
+const struct record_job *expect_job(struct bed *bed);
+void expect_no_job(struct bed *bed);
 /* No record of the pair (of the socket with that cookie) beyond those that were expected. */
 void expect_none(struct bed *bed, const struct pair *pair);
 void expect_none_of(struct bed *bed, uint64_t cookie);

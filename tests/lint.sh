@@ -17,6 +17,7 @@ record     bpf/record
 bpf        bpf/*.bpf vmlinux/vmlinux                    < record
 plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrusted_file
 plain      agent/version agent/links agent/deadlines agent/elf_* agent/prologue
+plain      agent/costs agent/clock agent/signals
 kernel     agent/kernel
 probes     agent/uprobes agent/new_mappings agent/mapped_file agent/tls_* < plain
 capture    agent/capture agent/ring agent/bittern.skel             < plain record probes
@@ -30,14 +31,14 @@ addresses  agent/addresses                              < plain
 services   agent/service_* agent/services agent/systemd_unit
 services   agent/workload                               < plain facts routes addresses
 exchange   agent/exchange agent/pairing agent/stream
-exchange   agent/connection                             < plain record decode http routes
+exchange   agent/connection agent/work                  < plain record decode http routes
 limits     agent/limits                                 < plain routes
 pool       agent/pool_*                                 < plain
 histogram  agent/histogram
 snapshot   agent/snapshot                               < histogram services
 aggregate  agent/aggregate      < plain http routes histogram services snapshot limits
 exporters  exporters/*                                  < histogram services snapshot
-account    agent/account agent/outcome
+account    agent/account agent/outcome agent/charges
 account    < plain record exchange routes addresses services histogram snapshot aggregate limits
 account    < pool
 self       agent/self_metrics < plain probes capture exchange aggregate services snapshot pool

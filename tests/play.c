@@ -267,7 +267,7 @@ static void check(struct play *p, const struct exchange *x, const struct message
 		assert_string_equal(x->template, m->path);
 }
 
-void play_on_done(void *context, const struct exchange *x)
+void play_on_done(void *context, struct exchange *x)
 {
 	struct play *p = context;
 	struct message *m = NULL;

@@ -57,7 +57,7 @@ void play_window(struct play *p, size_t messages);
 
 /* For the sink, with the play as its context: what is reported is compared with the truth. */
 void play_on_request(void *context, struct exchange *x, const char *path, size_t path_len);
-void play_on_done(void *context, const struct exchange *x);
+void play_on_done(void *context, struct exchange *x);
 
 /* Prints a message and what is wrong with it. */
 void play_describe(const struct play *p, const struct message *m, const char *what);

@@ -140,6 +140,7 @@ static void each_instrument_has_its_attributes_and_no_other(void **state)
 						.address = "backend",
 						.port = 8000},
 		[INSTRUMENT_CONNECT_FAILURES] = {.address = "backend", .port = 8000},
+		[INSTRUMENT_COST] = {.route = "/orders"},
 		[INSTRUMENT_SLO] = {.route = "/orders", .slo = "99@8s"},
 		[INSTRUMENT_ACTIVE] = {.method = "GET",
 				       .scheme = "http",

@@ -110,6 +110,8 @@ static void a_record_one_byte_short_of_its_struct_is_refused(void **state)
 		{RECORD_EXIT, sizeof(struct record_process)},
 		{RECORD_REAPED, sizeof(struct record_process)},
 		{RECORD_TLS, sizeof(struct record_tls)},
+		{RECORD_WORK, sizeof(struct record_work)},
+		{RECORD_JOB, sizeof(struct record_job)},
 	};
 	struct io io = valid_io();
 	size_t i, size;
@@ -143,7 +145,7 @@ static void unknown_kinds_are_refused(void **state)
 		if (kind == RECORD_TLS)
 			((struct record_tls *)&io)->event = TLS_CONNECTS;
 		assert_int_equal(decode_io(&io),
-				 kind >= RECORD_IO && kind <= RECORD_TLS ? 0 : -EBADMSG);
+				 kind >= RECORD_IO && kind <= RECORD_JOB ? 0 : -EBADMSG);
 	}
 }
 

@@ -212,14 +212,15 @@ static void only_an_answer_other_than_400_404_405_takes_a_place(void **state)
 static void a_route_is_one_pointer_with_a_dense_id(void **state)
 {
 	struct routes *r = *state;
-	bool seen[6] = {false};
-	const struct route *routes[6] = {
+	bool seen[7] = {false};
+	const struct route *routes[7] = {
 		place(r, "/a", 200),          place(r, "/a/", 200), place(r, "/a/b", 200),
 		routes_find(r, "{other}", 7), find(r, "/never"),    routes_unread(r),
+		routes_unattributed(r),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		assert_true(routes[i]->id < 6);
+		assert_true(routes[i]->id < 7);
 		assert_false(seen[routes[i]->id]);
 		seen[routes[i]->id] = true;
 	}

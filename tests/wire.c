@@ -150,6 +150,8 @@ static void emit(struct wire *w, const struct call *call, size_t offset, size_t 
 		io->local_port = w->is_client ? CLIENT_PORT : w->port;
 		io->peer_port = w->is_client ? w->port : CLIENT_PORT;
 	}
+	io->work = w->work;
+	w->work = (struct work){0};
 	if (captured)
 		memcpy(io->data, call->bytes + offset, captured);
 	if (last && call->tail_len) {
@@ -522,57 +524,5 @@ struct connection_state wire_listed(const struct wire *w)
 		.role = w->role,
 		.shutdown = w->shutdown,
 		.is_unix = w->is_unix,
-	};
-}
-
-static void ignore_exchange(void *context, struct exchange *x)
-{
-	(void)context;
-	(void)x;
-}
-
-static void ignore_const_exchange(void *context, const struct exchange *x)
-{
-	(void)context;
-	(void)x;
-}
-
-static void ignore_host(void *context, struct exchange *x, const char *host, size_t host_len)
-{
-	(void)context;
-	(void)x;
-	(void)host;
-	(void)host_len;
-}
-
-static bool ignore_unread(void *context, const struct exchange_unread *unread)
-{
-	(void)context;
-	(void)unread;
-	return false;
-}
-
-static void ignore_unread_ended(void *context, const struct exchange_unread *unread, bool died)
-{
-	(void)context;
-	(void)unread;
-	(void)died;
-}
-
-struct exchange_sink wire_sink(void (*request)(void *context, struct exchange *exchange,
-					       const char *path, size_t path_len),
-			       void (*done)(void *context, const struct exchange *exchange),
-			       void *context)
-{
-	return (struct exchange_sink){
-		.request = request,
-		.host = ignore_host,
-		.begun = ignore_exchange,
-		.first_byte = ignore_const_exchange,
-		.timed_out = ignore_exchange,
-		.done = done,
-		.unread = ignore_unread,
-		.unread_ended = ignore_unread_ended,
-		.context = context,
 	};
 }

@@ -44,6 +44,8 @@ struct wire {
 	 * does. */
 	uint64_t arrival_ns;
 
+	struct work work; /* goes with the next record */
+
 	/* The connection: bytes that were moved, and as far as the hooks have run. */
 	uint64_t received, received_seen, sent, sent_seen;
 	uint8_t shutdown; /* sk_shutdown: 1 the peer's half is closed, 2 our own */
@@ -96,11 +98,5 @@ void wire_release(struct wire *w);
 struct wire_record *wire_take(struct wire *w);
 /* Through decode into e, then freed. */
 void wire_deliver(struct exchanges *e, struct wire_record *record);
-
-/* A sink that takes no notice of anything else. */
-struct exchange_sink wire_sink(void (*request)(void *context, struct exchange *exchange,
-					       const char *path, size_t path_len),
-			       void (*done)(void *context, const struct exchange *exchange),
-			       void *context);
 
 #endif

@@ -73,6 +73,8 @@ struct sched_entity {
 	u64 sum_exec_runtime;
 };
 
+struct bpf_local_storage;
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -84,6 +86,7 @@ struct task_struct {
 	struct sched_entity se;
 	u64 utime, stime;
 	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
+	struct bpf_local_storage *bpf_storage;
 };
 
 struct linux_binprm;
@@ -150,6 +153,11 @@ struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_map *map;
 	struct sock *sk;
 	void *value;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__task_file {

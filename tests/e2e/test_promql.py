@@ -13,6 +13,7 @@ pytestmark = pytest.mark.skipif(
     not PROMTOOL, reason="no promtool: tests/setup.sh could not get it")
 
 REQUESTS = "bittern_http_server_requests_total"
+ROUTE_CPU = "bittern_http_server_cpu_time_seconds_total"
 OUTCOMES = ("ok", "error", "timeout", "aborted", "no_response")
 
 
@@ -118,6 +119,9 @@ FLOW = {
     series("process_cpu_time_seconds_total", service_name="shop", cpu_mode="user"): "0+90x120",
     series("process_cpu_time_seconds_total", service_name="shop", cpu_mode="system"): "5+15x120",
     series("process_memory_usage_bytes", service_name="shop"): "123456789x120",
+    series(ROUTE_CPU, service_name="shop", http_route="/fast"): "0+6x120",
+    series(ROUTE_CPU, service_name="shop", http_route="/slow"): "3+60x120",
+    series(ROUTE_CPU, service_name="shop", http_route="{unattributed}"): "0+12x120",
     **slo("shop", "0+1000x120", "0+995x120"),
     series("bittern_http_client_requests_total", service_name="shop", server_address="stock",
            outcome="ok"): "0+9x120",
@@ -131,6 +135,7 @@ FLOW = {
 SHOP = series("", service_name="shop")
 FAST = series("", service_name="shop", http_route="/fast")
 SLOW = series("", service_name="shop", http_route="/slow")
+REST = series("", service_name="shop", http_route="{unattributed}")
 SHOP_SLO = series("", service_name="shop", slo="99@8s")
 ESTIMATED = {
     "How many requests per second?": {FAST: 1, SLOW: 0.5},
@@ -144,6 +149,8 @@ ESTIMATED = {
     "Is something stuck?": {SLOW: 61},
     "Does the service hang or lack workers?": {SHOP: 12},
     "Which services have no process left?": {series("", service_name="gone"): 0},
+    "Which routes burn the CPU?": {SLOW: 1, REST: 0.2, FAST: 0.1},
+    "How much CPU time does a request of each route cost?": {FAST: 0.1, SLOW: 2},
     "How many CPUs does a service use?": {SHOP: 1.75},
     "How much memory does a service hold": {SHOP: 123456789},
     "Which share of 30 days met the SLO?": {SHOP_SLO: 0.995},

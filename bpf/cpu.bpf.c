@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* cpu - the CPU clock of threads that work for requests, and how work goes from one to another.
+ *
+ * A thread that sleeps on a futex without a timeout until another one of its process wakes it, as
+ * those of a pool wait for their queue, is given work by it. (A thread of CPython that waits for
+ * the interpreter lock has a timeout, and is not.) So is one that waits for events in a loop of its
+ * own (worker_threads). A pool's thread has done its job when it sleeps so again. */
+#include "maps.bpf.h"
+#include "syscall.bpf.h"
+#include "work.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+#define TASK_SLEEPS 3 /* TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE */
+#define WOKEN_IN_VAIN_NS 20000 /* another thread had taken the job */
+#define LISTED_MIN_NS 1000000
+#define FUTEX_COMMAND 0x7f /* without its flags */
+#define FUTEX_WAIT 0
+#define FUTEX_WAIT_BITSET 9
+#define FUTEX_CLOCK_REALTIME 0x100
+#define LOCK_WAIT_MAX_NS 10000000
+#define LOCK_BYTES 256
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum wait { WAIT_NONE, WAIT_QUEUE, WAIT_LOOP, WAIT_SOCKET };
+
+/* A thread of CPython that wants the interpreter lock waits for it 5 ms at a time. The lock is one
+ * struct, so all that it waits for without a timeout nearby is of the lock too. */
+static __always_inline void lock_seen(u32 pid, const struct call_arguments *call, u64 time_ns)
+{
+	u64 *known = bpf_map_lookup_elem(&interpreter_locks, &pid), address = call->a0;
+	struct {
+		s64 s, ns;
+	} until;
+
+	if (known && *known == address)
+		return;
+	if ((call->a1 & FUTEX_COMMAND) != FUTEX_WAIT_BITSET || call->a1 & FUTEX_CLOCK_REALTIME ||
+	    bpf_probe_read_user(&until, sizeof(until), (void *)call->a3))
+		return;
+	if (until.s * 1000000000 + until.ns - (s64)time_ns < LOCK_WAIT_MAX_NS)
+		bpf_map_update_elem(&interpreter_locks, &pid, &address, BPF_ANY);
+}
+
+static __always_inline bool is_lock(u32 pid, u64 address)
+{
+	u64 *known = bpf_map_lookup_elem(&interpreter_locks, &pid);
+
+	return known && address - *known + LOCK_BYTES < 2 * LOCK_BYTES;
+}
+
+/* What a thread that sleeps waits for, by its system call. */
+static __always_inline enum wait wait_of(struct task_struct *task, u64 time_ns)
+{
+	struct call_arguments call;
+
+	if (!call_arguments(&call, task))
+		return WAIT_NONE;
+	switch (call.number) {
+	case SYS_futex:
+		if (call.a3 && time_ns)
+			lock_seen(task->tgid, &call, time_ns);
+		/* The value 2: of a mutex. */
+		if (call.a3 || ((call.a1 & FUTEX_COMMAND) != FUTEX_WAIT_BITSET &&
+				((call.a1 & FUTEX_COMMAND) != FUTEX_WAIT || call.a2 == 2)))
+			return WAIT_NONE;
+		return is_lock(task->tgid, call.a0) ? WAIT_NONE : WAIT_QUEUE;
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+		return WAIT_LOOP;
+	case SYS_poll:
+	case SYS_ppoll:
+	case SYS_select:
+	case SYS_pselect6:
+	case SYS_accept:
+	case SYS_accept4:
+		return WAIT_SOCKET;
+	default:
+		return WAIT_NONE;
+	}
+}
+
+/* Whether the running thread itself wakes another one, not an interrupt. */
+static __always_inline bool wakes(struct task_struct *current)
+{
+	struct call_arguments call;
+
+	if (!call_arguments(&call, current))
+		return false;
+	return call.number == SYS_futex || call.number == SYS_write || call.number == SYS_sendto ||
+	       call.number == SYS_sendmsg;
+}
+
+/* The thread is not running: its clock stands. */
+static __always_inline void job_ends(struct thread *t, struct task_struct *task, u64 time_ns)
+{
+	u64 cpu_ns = task->se.sum_exec_runtime;
+
+	t->told_minor = task->min_flt;
+	t->told_major = task->maj_flt;
+	if (t->told_ns || cpu_ns - t->marked_ns > WOKEN_IN_VAIN_NS)
+		emit_job(t, task->tgid, task->pid, time_ns, cpu_ns);
+	t->marked_ns = cpu_ns;
+	t->marked_minor = t->told_minor;
+	t->marked_major = t->told_major;
+	t->told_ns = 0;
+	t->owner_cookie = 0;
+	t->flags = 0;
+}
+
+static __always_inline void sleeps(struct thread *t, struct task_struct *task, u64 time_ns)
+{
+	enum wait wait = wait_of(task, time_ns);
+
+	if (t->flags & THREAD_JOB) {
+		if (wait == WAIT_QUEUE || wait == WAIT_LOOP)
+			job_ends(t, task, time_ns);
+		return;
+	}
+	if (t->flags & THREAD_SLEPT || wait == WAIT_NONE ||
+	    (wait == WAIT_QUEUE && !(t->flags & THREAD_ANSWERS)))
+		return;
+	t->flags |= THREAD_SLEPT;
+	t->slept_ns = task->se.sum_exec_runtime;
+	t->slept_minor = task->min_flt;
+	t->slept_major = task->maj_flt;
+}
+
+static __always_inline void leaves_cpu(struct task_struct *task, u64 time_ns, bool sleeping)
+{
+	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
+
+	if (!t || !t->on_ns)
+		return;
+	if (t->flags & THREAD_FRESH) { /* now the clock is known; it was carried on from a guess */
+		t->marked_ns += task->se.sum_exec_runtime - (t->base_ns + (time_ns - t->on_ns));
+		t->flags &= ~THREAD_FRESH;
+	}
+	if (sleeping)
+		sleeps(t, task, time_ns);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(cpu_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
+{
+	struct thread *t;
+	u64 time_ns;
+
+	if (!next->bpf_storage && !prev->bpf_storage)
+		return 0;
+	time_ns = bpf_ktime_get_ns();
+	if (prev->bpf_storage)
+		leaves_cpu(prev, time_ns, !preempt && prev_state & TASK_SLEEPS);
+	if (!next->bpf_storage)
+		return 0;
+	t = bpf_task_storage_get(&threads, next, NULL, 0);
+	if (!t)
+		return 0;
+	t->base_ns = next->se.sum_exec_runtime;
+	t->on_ns = time_ns;
+	return 0;
+}
+
+/* Storage for a thread that does not run; NULL: no memory, and its work is told for nobody. */
+static __always_inline struct thread *thread_idle(struct task_struct *task)
+{
+	struct thread *t =
+		bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (t && !t->on_ns) {
+		t->marked_ns = task->se.sum_exec_runtime;
+		t->marked_minor = task->min_flt;
+		t->marked_major = task->maj_flt;
+		t->base_ns = t->marked_ns;
+		t->on_ns = bpf_ktime_get_ns();
+	}
+	return t;
+}
+
+/* What a thread that does not run has used, for the request that it worked for. */
+static __always_inline void idle_told(struct thread *t, struct task_struct *task)
+{
+	struct work work = {.owner_cookie = t->owner_cookie,
+			    .owner_begin = t->owner_begin,
+			    .tid = task->pid,
+			    .waited = 1};
+	u64 cpu_ns = task->se.sum_exec_runtime;
+
+	if ((s64)(cpu_ns - t->marked_ns) > 0)
+		work.owner.cpu_ns = cpu_ns - t->marked_ns;
+	work.owner.minor_faults = (u32)task->min_flt - t->marked_minor;
+	work.owner.major_faults = (u32)task->maj_flt - t->marked_major;
+	if (t->owner_cookie)
+		emit_work(&work, task->tgid, bpf_ktime_get_ns());
+	t->marked_ns = cpu_ns;
+	t->marked_minor = task->min_flt;
+	t->marked_major = task->maj_flt;
+	t->flags &= ~THREAD_SLEPT;
+}
+
+/* The thread, which sleeps or is new, gets work from the running one. */
+static __always_inline void hand_over(const struct thread *from, u32 from_tid,
+				      struct task_struct *task, enum wait wait)
+{
+	struct thread *t = thread_idle(task);
+
+	if (!t || t->flags & THREAD_JOB)
+		return;
+	if (t->flags & THREAD_SERVES && wait == WAIT_QUEUE && !(t->flags & THREAD_ANSWERS))
+		return; /* it waits for a lock */
+	idle_told(t, task);
+	t->owner_cookie = from->owner_cookie;
+	t->owner_begin = from->owner_begin;
+	if (t->flags & THREAD_SERVES)
+		return;
+	t->flags |= THREAD_JOB;
+	t->unwoken = 0;
+	t->job_ns = bpf_ktime_get_ns();
+	/* One worker may wake the next for what a loop gave to both. */
+	t->waker_tid = from->flags & THREAD_JOB ? from->waker_tid : from_tid;
+}
+
+SEC("tp_btf/sched_waking")
+int BPF_PROG(cpu_waking, struct task_struct *task)
+{
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct thread *t;
+	enum wait wait;
+
+	if (!current->bpf_storage || task->tgid != current->tgid || task == current)
+		return 0;
+	t = bpf_task_storage_get(&threads, current, NULL, 0);
+	if (!t || !t->owner_cookie)
+		return 0;
+	if (t->flags & THREAD_JOB && (u32)task->pid == t->waker_tid)
+		job_told(t, current, bpf_ktime_get_ns());
+	wait = wait_of(task, 0);
+	if ((wait == WAIT_QUEUE || wait == WAIT_LOOP) && wakes(current))
+		hand_over(t, current->pid, task, wait);
+	return 0;
+}
+
+/* A new thread of a process takes its first work from the one that began it. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(cpu_thread, struct task_struct *parent, struct task_struct *child)
+{
+	struct thread *t;
+
+	if (!parent->bpf_storage || child->tgid != parent->tgid)
+		return 0;
+	t = bpf_task_storage_get(&threads, parent, NULL, 0);
+	if (t && t->owner_cookie)
+		hand_over(t, parent->pid, child, WAIT_QUEUE);
+	return 0;
+}
+
+/* What a thread did last is told when it ends. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(cpu_exit, struct task_struct *task)
+{
+	u64 time_ns = bpf_ktime_get_ns();
+	struct work work;
+	struct thread *t;
+
+	if (!task->bpf_storage)
+		return 0;
+	t = thread_of(task, time_ns, false);
+	if (!t || !t->owner_cookie)
+		return 0;
+	if (t->flags & THREAD_JOB) {
+		t->told_minor = task->min_flt;
+		t->told_major = task->maj_flt;
+		emit_job(t, task->tgid, task->pid, time_ns, t->base_ns + (time_ns - t->on_ns));
+	} else {
+		thread_mark(t, task, time_ns, MARK_RESUMED, &work);
+		emit_work(&work, task->tgid, time_ns);
+	}
+	t->owner_cookie = 0;
+	return 0;
+}
+
+/* What was used and is in no record: of a thread that computes for long. */
+SEC("iter/task")
+int cpu_list(struct bpf_iter__task *context)
+{
+	struct thread_state state = {};
+	struct task_struct *task = context->task;
+	u32 minor, major;
+	struct thread *t;
+	u64 cpu_ns;
+
+	if (!task || !task->bpf_storage)
+		return 0;
+	t = bpf_task_storage_get(&threads, task, NULL, 0);
+	if (!t || !t->owner_cookie)
+		return 0;
+	cpu_ns = task->se.sum_exec_runtime;
+	minor = task->min_flt;
+	major = task->maj_flt;
+	barrier_var(cpu_ns); /* or the compiler reads one of two structs with one instruction */
+	barrier_var(minor);
+	barrier_var(major);
+	if (t->flags & THREAD_SLEPT) {
+		cpu_ns = t->slept_ns;
+		minor = t->slept_minor;
+		major = t->slept_major;
+	}
+	if ((s64)(cpu_ns - t->marked_ns) < LISTED_MIN_NS)
+		return 0;
+	state.pid = task->tgid;
+	state.tid = task->pid;
+	state.owner_cookie = t->owner_cookie;
+	state.owner_begin = t->owner_begin;
+	state.cost.cpu_ns = cpu_ns - t->marked_ns;
+	state.cost.minor_faults = minor - t->marked_minor;
+	state.cost.major_faults = major - t->marked_major;
+	if (t->flags & THREAD_JOB) {
+		state.begin_ns = t->job_ns;
+		state.told_ns = t->told_ns;
+		state.waker_tid = t->waker_tid;
+	}
+	bpf_seq_write(context->meta->seq, &state, sizeof(state));
+	return 0;
+}

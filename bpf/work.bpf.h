@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* work - which thread works for which request, and what that costs.
+ *
+ * A thread that has read a request works for it until it reads another one, or something that came
+ * in answer to what was sent for another. Its CPU clock is the scheduler's own (sum_exec_runtime),
+ * carried on by the time since it came to its CPU (cpu.bpf.c). Records of its calls take along what
+ * it used since the last one; where there is none to take it, RECORD_WORK does.
+ *
+ * An event loop waits between the things that it does, and what it does after a wait, until the
+ * next call on a socket tells, is for nobody known: a timer, or the very request that is read or
+ * answered then. So the two parts, before the first wait and after it, are told apart. */
+#ifndef BITTERN_WORK_BPF_H
+#define BITTERN_WORK_BPF_H
+
+#include "maps.bpf.h"
+
+#define JOB_MIN_NS 100000 /* less is the rest of the job before */
+
+enum mark { MARK_RECEIVED, MARK_SENT, MARK_RESUMED };
+
+/* A thread's storage while it runs; create: also for one that has none. NULL is fine. */
+static __always_inline struct thread *thread_of(struct task_struct *task, u64 time_ns, bool create)
+{
+	struct thread *t = bpf_task_storage_get(&threads, task, NULL,
+						create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+
+	if (t && !t->on_ns) {
+		/* Which lags behind by up to a tick: see cpu_switch. */
+		t->base_ns = t->marked_ns = task->se.sum_exec_runtime;
+		t->flags = THREAD_FRESH;
+		t->on_ns = time_ns;
+		t->marked_minor = task->min_flt;
+		t->marked_major = task->maj_flt;
+	}
+	return t;
+}
+
+static __always_inline bool works_for(const struct thread *t, u64 cookie, u32 begin)
+{
+	return t->owner_cookie == cookie && t->owner_begin == begin;
+}
+
+/* Tells what the running thread used since it was last told. MARK_RESUMED: what came after a wait
+ * stays, for the request that it is resumed for. */
+static __always_inline void thread_mark(struct thread *t, const struct task_struct *task,
+					u64 time_ns, enum mark mark, struct work *work)
+{
+	u64 end = t->base_ns + (time_ns - t->on_ns), owner_end;
+	u32 minor = task->min_flt, major = task->maj_flt, owner_minor, owner_major;
+
+	if ((s64)(end - t->marked_ns) < 0) /* the clock carried on was ahead of the scheduler's */
+		end = t->marked_ns;
+	owner_end = mark == MARK_SENT ? t->marked_ns : end;
+	owner_minor = mark == MARK_SENT ? t->marked_minor : minor;
+	owner_major = mark == MARK_SENT ? t->marked_major : major;
+	work->tid = task->pid;
+	work->waited = t->flags & THREAD_SLEPT ? 1 : 0;
+	if (t->flags & THREAD_SLEPT) {
+		owner_end = t->slept_ns;
+		owner_minor = t->slept_minor;
+		owner_major = t->slept_major;
+		if ((s64)(owner_end - t->marked_ns) < 0)
+			owner_end = t->marked_ns;
+		t->flags &= ~THREAD_SLEPT;
+	}
+	if (mark == MARK_RESUMED) {
+		end = owner_end;
+		minor = owner_minor;
+		major = owner_major;
+	}
+	work->owner_cookie = t->owner_cookie;
+	work->owner_begin = t->owner_begin;
+	work->owner.cpu_ns = owner_end - t->marked_ns;
+	work->owner.minor_faults = owner_minor - t->marked_minor;
+	work->owner.major_faults = owner_major - t->marked_major;
+	work->own.cpu_ns = end - owner_end;
+	work->own.minor_faults = minor - owner_minor;
+	work->own.major_faults = major - owner_major;
+	t->marked_ns = end;
+	t->marked_minor = minor;
+	t->marked_major = major;
+}
+
+/* Without a record that would take it along. Weak: two objects have it. */
+__weak __noinline int emit_work(const struct work *work, u32 pid, u64 time_ns)
+{
+	struct record_work *record;
+
+	if (!work || (!work->owner.cpu_ns && !work->owner.minor_faults))
+		return 0;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
+		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = time_ns;
+	record->head.pid = pid;
+	record->head.kind = RECORD_WORK;
+	record->work = *work;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* What a job has cost up to a moment, and what comes then is another one's. */
+__weak __noinline int emit_job(struct thread *t, u32 pid, u32 tid, u64 time_ns, u64 cpu_ns)
+{
+	struct record_job *record;
+
+	if (!t)
+		return 0;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
+		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = time_ns;
+	record->head.pid = pid;
+	record->head.kind = RECORD_JOB;
+	record->work.owner_cookie = t->owner_cookie;
+	record->work.owner_begin = t->owner_begin;
+	record->work.tid = tid;
+	record->begin_ns = t->job_ns;
+	record->told_ns = t->told_ns;
+	record->waker_tid = t->waker_tid;
+	record->unwoken = t->unwoken;
+	if ((s64)(cpu_ns - t->marked_ns) > 0)
+		record->work.owner.cpu_ns = cpu_ns - t->marked_ns;
+	record->work.owner.minor_faults = t->told_minor - t->marked_minor;
+	record->work.owner.major_faults = t->told_major - t->marked_major;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* The running thread, in a job, tells its result. If it did so before, without having slept since,
+ * it has done two: what it took up in between it found in its queue. */
+static __always_inline void job_told(struct thread *t, struct task_struct *task, u64 time_ns)
+{
+	u64 cpu_ns = t->base_ns + (time_ns - t->on_ns);
+
+	if ((s64)(cpu_ns - t->marked_ns) < 0)
+		cpu_ns = t->marked_ns;
+	if (t->told_ns && (s64)(cpu_ns - t->told_cpu_ns) > JOB_MIN_NS) {
+		emit_job(t, task->tgid, task->pid, t->told_ns, t->told_cpu_ns);
+		t->marked_ns = t->told_cpu_ns;
+		t->marked_minor = t->told_minor;
+		t->marked_major = t->told_major;
+		t->job_ns = t->told_ns;
+		t->unwoken = 1;
+	}
+	t->told_ns = time_ns;
+	t->told_cpu_ns = cpu_ns;
+	t->told_minor = task->min_flt;
+	t->told_major = task->maj_flt;
+}
+
+/* A call on a connection with HTTP is about to be told of. begins: it is the one with a request's
+ * first byte, at position begin. Nothing of a pool's thread: it is told when the job ends. */
+static __always_inline void work_told(struct connection *c, const struct task_struct *task,
+				      struct thread *t, u8 direction, bool begins, u32 begin,
+				      u64 time_ns, struct work *work)
+{
+	if (!t) {
+		__builtin_memset(work, 0, sizeof(*work));
+		return;
+	}
+	if (c->role == ROLE_SERVER) {
+		thread_mark(t, task, time_ns,
+			    direction == DIRECTION_SENT ? MARK_SENT : MARK_RECEIVED, work);
+		if (begins)
+			c->work_begin = begin;
+		t->owner_cookie = c->cookie;
+		t->owner_begin = c->work_begin;
+		t->flags = (t->flags & THREAD_FRESH) | THREAD_SERVES |
+			   (direction == DIRECTION_SENT ? THREAD_ANSWERS : 0);
+		return;
+	}
+	if (t->flags & THREAD_JOB) {
+		__builtin_memset(work, 0, sizeof(*work));
+		return;
+	}
+	thread_mark(t, task, time_ns, direction == DIRECTION_SENT ? MARK_RECEIVED : MARK_RESUMED,
+		    work);
+	if (direction == DIRECTION_SENT) {
+		c->work_cookie = t->owner_cookie;
+		c->work_begin = t->owner_begin;
+	} else if (c->work_cookie) {
+		t->owner_cookie = c->work_cookie;
+		t->owner_begin = c->work_begin;
+	}
+}
+
+/* A call that no record tells of, on a connection that a request may have been sent to for another,
+ * or with a part of a request's body. */
+__weak __noinline int work_untold(struct connection *c, u32 direction)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 time_ns, cookie;
+	struct work work;
+	struct thread *t;
+
+	if (!c || !cpu_wanted)
+		return 0;
+	time_ns = bpf_ktime_get_ns();
+	t = thread_of(task, time_ns, false);
+	if (!t)
+		return 0;
+	if (t->flags & THREAD_JOB) {
+		if (c->flags & CONNECTION_UNIX && direction == DIRECTION_SENT)
+			job_told(t, task, time_ns); /* perhaps: asyncio's socket pair */
+		return 0;
+	}
+	if (c->role != ROLE_SERVER && direction == DIRECTION_SENT) {
+		c->work_cookie = t->owner_cookie;
+		c->work_begin = t->owner_begin;
+		return 0;
+	}
+	cookie = c->role == ROLE_SERVER ? c->cookie : c->work_cookie;
+	if (!cookie)
+		return 0;
+	if (works_for(t, cookie, c->work_begin)) {
+		t->flags &= ~THREAD_SLEPT; /* what it did since was for the same */
+		return 0;
+	}
+	thread_mark(t, task, time_ns, MARK_RESUMED, &work);
+	emit_work(&work, task->tgid, time_ns);
+	t->owner_cookie = cookie;
+	t->owner_begin = c->work_begin;
+	return 0;
+}
+
+#endif
