@@ -32,6 +32,8 @@ enum column_id {
 	OLDEST,
 	TIMEOUTS,
 	QUEUE,
+	COST,
+	COST_SHARE,
 	CPU,
 	MEMORY,
 	COLUMN_COUNT
@@ -52,6 +54,7 @@ static const struct column {
 	[P95] = {"P95", 6, 8, CELLS_RIGHT},         [P99] = {"P99", 6, 8, CELLS_RIGHT},
 	[OPEN] = {"OPEN", 4, 6, CELLS_RIGHT},       [OLDEST] = {"OLDEST", 6, 8, CELLS_RIGHT},
 	[TIMEOUTS] = {"T/O", 4, 6, CELLS_RIGHT},    [QUEUE] = {"QUEUE", 6, 8, CELLS_RIGHT},
+	[COST] = {"CPU/R", 6, 8, CELLS_RIGHT},      [COST_SHARE] = {"SHARE", 5, 6, CELLS_RIGHT},
 	[CPU] = {"CPU%", 4, 0, CELLS_RIGHT},        [MEMORY] = {"MEM", 5, 0, CELLS_RIGHT},
 };
 
@@ -61,10 +64,11 @@ static const struct column {
 static const struct {
 	enum column_id id;
 	int names_min;
-} droppable[] = {{MEMORY, NAMES_GOOD}, {CPU, NAMES_GOOD},     {P50, NAMES_MIN},
-		 {P99, NAMES_MIN},     {QUEUE, NAMES_MIN},    {METHOD, NAMES_MIN},
-		 {P95, NAMES_MIN},     {TIMEOUTS, NAMES_MIN}, {OPEN, NAMES_MIN},
-		 {ERRORS, NAMES_MIN},  {OLDEST, NAMES_MIN}};
+} droppable[] = {{MEMORY, NAMES_GOOD},  {CPU, NAMES_GOOD},   {COST_SHARE, NAMES_GOOD},
+		 {COST, NAMES_GOOD},    {P50, NAMES_MIN},    {P99, NAMES_MIN},
+		 {QUEUE, NAMES_MIN},    {METHOD, NAMES_MIN}, {P95, NAMES_MIN},
+		 {TIMEOUTS, NAMES_MIN}, {OPEN, NAMES_MIN},   {ERRORS, NAMES_MIN},
+		 {OLDEST, NAMES_MIN}};
 #define SERVICE_MAX 24
 
 /* From this age on the oldest request is worth a place in the first line. */
@@ -77,7 +81,8 @@ static const struct order_name {
 } orders[] = {{'r', TABLE_BY_RATE, "rate"},         {'e', TABLE_BY_ERRORS, "errors"},
 	      {'d', TABLE_BY_DURATION, "duration"}, {'o', TABLE_BY_OPEN, "open"},
 	      {'a', TABLE_BY_OLDEST, "age"},        {'t', TABLE_BY_TIMEOUTS, "timeouts"},
-	      {'w', TABLE_BY_QUEUE, "wait"},        {'n', TABLE_BY_NAME, "name"}};
+	      {'c', TABLE_BY_CPU, "cpu"},           {'w', TABLE_BY_QUEUE, "wait"},
+	      {'n', TABLE_BY_NAME, "name"}};
 #define ORDER_COUNT (sizeof(orders) / sizeof(orders[0]))
 
 struct console {
@@ -100,6 +105,7 @@ struct fields {
 	char rate[CELLS_NUMBER_MAX], errors[CELLS_NUMBER_MAX];
 	char p50[CELLS_NUMBER_MAX], p95[CELLS_NUMBER_MAX], p99[CELLS_NUMBER_MAX];
 	char open[CELLS_NUMBER_MAX], oldest[CELLS_NUMBER_MAX], timeouts[CELLS_NUMBER_MAX];
+	char cost[CELLS_NUMBER_MAX], cost_share[CELLS_NUMBER_MAX];
 	char queue[CELLS_NUMBER_MAX], cpu[CELLS_NUMBER_MAX], memory[CELLS_NUMBER_MAX];
 };
 
@@ -109,7 +115,7 @@ static void fill_fields(struct fields *f, const struct table_line *line)
 
 	*f = (struct fields){.text = {line->service, line->method, line->route, f->rate, f->errors,
 				      f->p50, f->p95, f->p99, f->open, f->oldest, f->timeouts,
-				      f->queue, f->cpu, f->memory}};
+				      f->queue, f->cost, f->cost_share, f->cpu, f->memory}};
 	if (!isnan(line->cpu_share))
 		cells_rate(f->cpu, 100 * line->cpu_share);
 	if (line->resident_bytes)
@@ -129,6 +135,12 @@ static void fill_fields(struct fields *f, const struct table_line *line)
 	cells_duration(f->oldest, n->oldest_s);
 	cells_count(f->timeouts, n->timeout_count);
 	cells_duration(f->queue, line->queue_p99_s);
+	cells_duration(f->cost, n->cpu_request_count ? (double)n->cpu_gained_ns / 1e9 /
+							       (double)n->cpu_request_count
+						     : NAN);
+	cells_share(f->cost_share, n->cpu_gained_ns, line->cpu_gained_ns);
+	if (!n->has_cpu)
+		strcpy(f->cost, strcpy(f->cost_share, "-"));
 }
 
 static void format_time(char out[static 16], uint64_t time_unix_ns)
@@ -226,11 +238,13 @@ static void make_layout(struct layout *l, const struct console *c)
 	left = l->width - 1; /* the gap between the names */
 	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		l->widths[i] = columns[i].width;
-		if (columns[i].width)
+		if ((i == COST || i == COST_SHARE) && !table_has_cpu(c->table))
+			l->widths[i] = 0;
+		else if (columns[i].width)
 			left -= columns[i].width + 1;
 	}
 	for (size_t i = 0; i < sizeof(droppable) / sizeof(droppable[0]); i++) {
-		if (left >= droppable[i].names_min)
+		if (left >= droppable[i].names_min || !l->widths[droppable[i].id])
 			continue;
 		left += l->widths[droppable[i].id] + 1;
 		l->widths[droppable[i].id] = 0;

@@ -4,15 +4,17 @@
  * Rates, error rates and quantiles are of the last interval: it keeps the previous state of each
  * series and takes the difference. OPEN and OLDEST are of this moment: requests without their
  * answer, unread ones on a line of their own. T/O are the timeouts since the agent's start,
- * standing out while there are new ones; QUEUE is the p99 of the service's queue time. The first
- * line names the route with the oldest open request. On a terminal (isatty, and TERM is not "dumb")
- * it uses the alternate screen, respects width and height, is redrawn in place and on SIGWINCH (the
- * caller calls console_draw), and takes keys: q quits, r e d o a t w n sort by rate, errors,
- * duration (p95), open, age, timeouts, wait (queue), name; arrows, j k, PgUp PgDn scroll. Ctrl-C
- * still signals; Ctrl-Z does not, for a stopped agent would lose records. The terminal is put back
- * by console_close(). NO_COLOR is respected. A reader that is slow or stands still does not hold
- * the caller up for more than TERMINAL_PATIENCE_MS: what is drawn meanwhile is left out, and plain
- * lines say how many intervals were. SIGPIPE is the caller's to ignore. Loop thread only. */
+ * standing out while there are new ones; QUEUE is the p99 of the service's queue time. CPU/R is
+ * what a request of the route cost in the last interval, SHARE the route's part of what its service
+ * used; what no request used is missing to 100 %. The first line names the route with the oldest
+ * open request. On a terminal (isatty, and TERM is not "dumb") it uses the alternate screen,
+ * respects width and height, is redrawn in place and on SIGWINCH (the caller calls console_draw),
+ * and takes keys: q quits, r e d o a t c w n sort by rate, errors, duration (p95), open, age,
+ * timeouts, CPU, wait (queue), name; arrows, j k, PgUp PgDn scroll. Ctrl-C still signals; Ctrl-Z
+ * does not, for a stopped agent would lose records. The terminal is put back by console_close().
+ * NO_COLOR is respected. A reader that is slow or stands still does not hold the caller up for more
+ * than TERMINAL_PATIENCE_MS: what is drawn meanwhile is left out, and plain lines say how many
+ * intervals were. SIGPIPE is the caller's to ignore. Loop thread only. */
 #ifndef BITTERN_CONSOLE_H
 #define BITTERN_CONSOLE_H
 

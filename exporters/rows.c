@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Series of several instruments make one row: those of the same service, route and method. The age
- * of the oldest request is by route alone; its series sorts before the rows of its route, which
- * take it from there. */
+ * of the oldest request and the CPU are by route alone; their series sort before the rows of the
+ * route, which take it from there. CPU of no request (route "{unattributed}"), or of a route
+ * without a row, is the service's only. */
 #include "rows.h"
 
 #include <errno.h>
@@ -31,9 +32,11 @@ static const char *series_route(const struct snapshot_series *s)
 	return s->route ? s->route : NONE;
 }
 
-/* An age that is for all methods of a route. */
+/* An age or a cost that is for all methods of a route. */
 static bool is_of_route(const struct snapshot_series *s)
 {
+	if (s->instrument == INSTRUMENT_COST)
+		return true;
 	return s->instrument == INSTRUMENT_OLDEST && !s->overflow &&
 	       strcmp(series_route(s), UNREAD_ROUTE) != 0;
 }
@@ -79,16 +82,27 @@ static void copy_string(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from);
 }
 
-static void begin_row(struct row *row, const struct snapshot_series *s)
+static struct row *begin_row(struct rows *rows, const struct snapshot_series *s)
 {
+	struct row *row = &rows->items[rows->count++];
+
 	row->service_id = series_id(s);
-	row->is_queue = s->instrument == INSTRUMENT_QUEUE_DURATION;
 	copy_string(row->service, sizeof(row->service),
 		    s->service ? s->service->name : OVERFLOW_SERVICE);
 	copy_string(row->route, sizeof(row->route), series_route(s));
 	copy_string(row->method, sizeof(row->method), series_method(s));
 	row->numbers.oldest_s = NAN;
 	histogram_init(&row->total);
+	return row;
+}
+
+static struct row *begin_service(struct rows *rows, const struct snapshot_series *s)
+{
+	struct row *row = begin_row(rows, s);
+
+	row->is_service = true;
+	row->route[0] = row->method[0] = '\0';
+	return row;
 }
 
 static bool is_shown(const struct snapshot_series *s)
@@ -97,6 +111,7 @@ static bool is_shown(const struct snapshot_series *s)
 	case INSTRUMENT_SERVER_DURATION:
 	case INSTRUMENT_QUEUE_DURATION:
 	case INSTRUMENT_SERVER_REQUESTS:
+	case INSTRUMENT_COST:
 		return true;
 	case INSTRUMENT_ACTIVE:
 	case INSTRUMENT_OLDEST:
@@ -128,9 +143,19 @@ static void set_oldest(struct row_numbers *n, const struct snapshot_series *olde
 		n->oldest_s = (double)oldest->counts->open.age_ns / 1e9;
 }
 
-/* oldest: the age of the route, NULL: not known. */
+/* What is known of a route as a whole; NULL: nothing. */
+struct of_route {
+	const struct snapshot_series *oldest, *cost;
+};
+
+static void add_cost(struct row *row, const struct snapshot_series *cost)
+{
+	row->numbers.has_cpu = true;
+	row->cpu_total_ns += cost->counts->cost.cpu_ns;
+}
+
 static void take_series(struct row *row, const struct snapshot_series *s,
-			const struct snapshot_series *oldest)
+			const struct of_route *route)
 {
 	struct row_numbers *n = &row->numbers;
 
@@ -148,8 +173,8 @@ static void take_series(struct row *row, const struct snapshot_series *s,
 		break;
 	case INSTRUMENT_ACTIVE:
 		n->open_count += s->counts->open.count;
-		if (oldest && s->counts->open.count)
-			set_oldest(n, oldest);
+		if (route->oldest && s->counts->open.count)
+			set_oldest(n, route->oldest);
 		break;
 	default: /* the age of {unread} or {overflow} */
 		if (!s->overflow)
@@ -160,34 +185,47 @@ static void take_series(struct row *row, const struct snapshot_series *s,
 
 static void fill_rows(struct rows *rows, const struct snapshot_series **series, size_t count)
 {
-	const struct snapshot_series *oldest = NULL, *previous = NULL;
-	struct row *row = NULL;
+	const struct snapshot_series *previous = NULL;
+	struct of_route route = {};
+	struct row *row = NULL, *service = NULL;
 
 	for (size_t i = 0; i < count; previous = series[i++]) {
 		const struct snapshot_series *s = series[i];
+		bool is_new = !previous || compare_series(previous, s) != 0;
 
-		if (oldest && (series_id(s) != series_id(oldest) ||
-			       strcmp(series_route(s), series_route(oldest)) != 0))
-			oldest = NULL;
-		if (is_of_route(s)) {
-			oldest = s;
-			continue;
+		if (!previous || series_id(s) != series_id(previous))
+			service = begin_service(rows, s);
+		if (!previous || series_id(s) != series_id(previous) ||
+		    strcmp(series_route(s), series_route(previous)) != 0)
+			route = (struct of_route){};
+		if (s->instrument == INSTRUMENT_QUEUE_DURATION) {
+			take_series(service, s, &route);
+		} else if (s->instrument == INSTRUMENT_COST) {
+			route.cost = s;
+			add_cost(service, s);
+		} else if (is_of_route(s)) {
+			route.oldest = s;
+		} else {
+			if (is_new) {
+				row = begin_row(rows, s);
+				if (route.cost)
+					add_cost(row, route.cost);
+			}
+			take_series(row, s, &route);
 		}
-		if (!row || compare_series(previous, s) != 0) {
-			row = &rows->items[rows->count++];
-			begin_row(row, s);
-		}
-		take_series(row, s, oldest);
 	}
 }
 
-static size_t count_keys(const struct snapshot_series **series, size_t count)
+/* At most. */
+static size_t count_rows(const struct snapshot_series **series, size_t count)
 {
-	size_t keys = 0;
+	size_t rows = 0;
 
-	for (size_t i = 0; i < count; i++)
-		keys += !i || compare_series(series[i - 1], series[i]) != 0;
-	return keys;
+	for (size_t i = 0; i < count; i++) {
+		rows += !i || compare_series(series[i - 1], series[i]) != 0;
+		rows += !i || series_id(series[i - 1]) != series_id(series[i]); /* the service */
+	}
+	return rows;
 }
 
 int rows_make(struct rows *out, const struct snapshot *snapshot)
@@ -199,7 +237,7 @@ int rows_make(struct rows *out, const struct snapshot *snapshot)
 	series = sorted_series(snapshot, &count);
 	if (!series)
 		return -ENOMEM;
-	out->items = calloc(count_keys(series, count) + 1, sizeof(*out->items));
+	out->items = calloc(count_rows(series, count) + 1, sizeof(*out->items));
 	if (out->items)
 		fill_rows(out, series, count);
 	free(series);
@@ -234,6 +272,7 @@ void rows_interval(struct row *row, const struct row *past, double elapsed_s,
 	n->error_count = counter_gained(past ? past->error_total : 0, row->error_total);
 	n->timeouts_gained =
 		counter_gained(past ? past->numbers.timeout_count : 0, n->timeout_count);
+	n->cpu_gained_ns = counter_gained(past ? past->cpu_total_ns : 0, row->cpu_total_ns);
 }
 
 void rows_free(struct rows *rows)

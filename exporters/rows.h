@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rows - what a snapshot says of each service, route and method, and of each service's queue: the
- * cumulative state that the console keeps between two updates.
+/* rows - what a snapshot says of each service, route and method, and of each service as a whole:
+ * the cumulative state that the console keeps between two updates.
  *
  * Some 2 kB a row, strings included, so that a row can be read after its snapshot is gone. Making
  * them costs a sort of the series that the console shows, and a pass over their histograms. */
@@ -21,6 +21,10 @@ struct row_numbers {
 	double per_second;
 	double p50_s, p95_s, p99_s; /* NaN: no request */
 	uint64_t timeouts_gained;
+	/* CPU of the route, whatever the method; of a whole service: of all its routes. */
+	uint64_t cpu_gained_ns;
+	uint64_t cpu_request_count; /* requests that ended on it, whatever the method */
+	bool has_cpu;
 	/* Since the series began. */
 	uint64_t timeout_count;
 	/* At this moment: not answered, unread ones included; none of a service that is gone. */
@@ -31,7 +35,9 @@ struct row_numbers {
 
 struct row {
 	uint32_t service_id;
-	bool is_queue; /* the service's queue time: no route, no method; before its other rows */
+	/* The service as a whole: no route, no method; before its other rows. Its CPU is that of
+	 * all routes and of no request, its durations are queue times. */
+	bool is_service;
 	char service[sizeof(((struct service *)0)->name)];
 	char route[ROUTES_TEMPLATE_MAX]; /* "-": none */
 	char method[16]; /* "-": none */
@@ -39,6 +45,7 @@ struct row {
 	/* Since the series began. */
 	struct histogram total; /* of all statuses; of all ports */
 	uint64_t error_total;
+	uint64_t cpu_total_ns;
 };
 
 struct rows {

@@ -25,6 +25,7 @@ struct group {
 	struct row_numbers numbers;
 	double queue_p99_s, cpu_share;
 	uint64_t resident_bytes;
+	uint64_t cpu_gained_ns; /* of all routes and of no request */
 };
 
 /* A line of the picture: a group's subtotal, its place for "no requests", or a row. */
@@ -46,6 +47,7 @@ struct generation {
 	size_t place_count;
 	double per_second;
 	size_t service_count;
+	bool has_requests, has_cpu;
 };
 
 struct table {
@@ -85,6 +87,23 @@ static void add_numbers(struct row_numbers *sum, const struct row_numbers *n)
 		sum->oldest_s = n->oldest_s;
 }
 
+/* The routes' numbers of CPU: a route's rows are next to each other, and have the same. Sums up
+ * what belongs to requests. */
+static void set_cpu(struct row_numbers *sum, struct row *rows, size_t count)
+{
+	for (size_t i = 0, end; i < count; i = end) {
+		uint64_t requests = 0;
+
+		for (end = i; end < count && !strcmp(rows[end].route, rows[i].route); end++)
+			requests += rows[end].numbers.count;
+		for (size_t j = i; j < end; j++)
+			rows[j].numbers.cpu_request_count = requests;
+		sum->cpu_gained_ns += rows[i].numbers.cpu_gained_ns;
+		sum->cpu_request_count += requests;
+		sum->has_cpu |= rows[i].numbers.has_cpu;
+	}
+}
+
 static void begin_group(struct group *group, uint32_t service_id, const char *service)
 {
 	group->service_id = service_id;
@@ -104,11 +123,10 @@ static size_t make_group(struct generation *g, size_t first, const struct row **
 	size_t i = first;
 
 	begin_group(group, rows[first].service_id, rows[first].service);
-	if (rows[i].is_queue) {
-		rows_interval(&rows[i], find_past(past, past_end, &rows[i]), elapsed_s, &gained);
-		group->queue_p99_s = rows[i++].numbers.p99_s;
-	}
-	group->first = i;
+	rows_interval(&rows[i], find_past(past, past_end, &rows[i]), elapsed_s, &gained);
+	group->queue_p99_s = rows[i].numbers.p99_s;
+	group->cpu_gained_ns = rows[i].numbers.cpu_gained_ns;
+	group->first = ++i;
 	histogram_init(&sum);
 	for (; i < g->rows.count && rows[i].service_id == group->service_id; i++) {
 		struct row *row = &rows[i];
@@ -121,8 +139,11 @@ static size_t make_group(struct generation *g, size_t first, const struct row **
 		g->sorted[i] = row;
 	}
 	group->count = i - group->first;
+	set_cpu(&group->numbers, rows + group->first, group->count);
 	rows_set_durations(&group->numbers, &sum, elapsed_s);
 	g->per_second += group->numbers.per_second;
+	g->has_requests |= group->count > 0;
+	g->has_cpu |= group->numbers.has_cpu;
 	return i;
 }
 
@@ -273,6 +294,8 @@ static int compare_numbers(const struct row_numbers *a, const struct row_numbers
 		return compare_durations(b->oldest_s, a->oldest_s);
 	case TABLE_BY_TIMEOUTS:
 		return compare_counts(b->timeout_count, a->timeout_count);
+	case TABLE_BY_CPU:
+		return compare_counts(b->cpu_gained_ns, a->cpu_gained_ns);
 	case TABLE_BY_QUEUE:
 	case TABLE_BY_NAME:
 		break;
@@ -377,6 +400,7 @@ struct table_line table_line(const struct table *t, size_t i)
 				  .numbers = place->group->numbers,
 				  .queue_p99_s = place->group->queue_p99_s,
 				  .cpu_share = place->group->cpu_share,
+				  .cpu_gained_ns = place->group->cpu_gained_ns,
 				  .resident_bytes = place->group->resident_bytes};
 
 	if (place->row) {
@@ -415,7 +439,12 @@ size_t table_service_count(const struct table *t)
 
 bool table_has_requests(const struct table *t)
 {
-	return t->now.rows.count > 0;
+	return t->now.has_requests;
+}
+
+bool table_has_cpu(const struct table *t)
+{
+	return t->now.has_cpu;
 }
 
 void table_close(struct table *t)

@@ -23,6 +23,7 @@ enum table_order {
 	TABLE_BY_OPEN,
 	TABLE_BY_OLDEST,
 	TABLE_BY_TIMEOUTS,
+	TABLE_BY_CPU,
 	TABLE_BY_QUEUE, /* services; their routes by name */
 	TABLE_BY_NAME,
 };
@@ -41,6 +42,7 @@ struct table_line {
 	/* Of the whole service. */
 	double cpu_share; /* of one CPU, over the last second or interval; NaN: not known */
 	uint64_t resident_bytes; /* 0: not known */
+	uint64_t cpu_gained_ns; /* in the interval, as numbers.cpu_gained_ns; of no request, too */
 	bool alone; /* TABLE_ROUTE: the only one of its service, which has no subtotal */
 };
 
@@ -61,6 +63,7 @@ bool table_oldest(const struct table *t, struct table_line *line);
 double table_per_second(const struct table *t);
 size_t table_service_count(const struct table *t); /* of the snapshot, with and without requests */
 bool table_has_requests(const struct table *t); /* ever */
+bool table_has_cpu(const struct table *t); /* of routes */
 void table_close(struct table *t); /* NULL is fine */
 
 #endif

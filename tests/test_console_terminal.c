@@ -323,7 +323,7 @@ static char *read_pipe(int fd)
 
 #define PLAIN_HEAD                                                                                \
 	"TIME     SERVICE              METHOD  ROUTE                                REQ/S   ERR%" \
-	"      P50      P95      P99   OPEN   OLDEST    T/O    QUEUE\n"
+	"      P50      P95      P99   OPEN   OLDEST    T/O    QUEUE    CPU/R  SHARE\n"
 
 static void elsewhere_each_route_with_requests_is_a_line(void **state)
 {
@@ -347,9 +347,11 @@ static void elsewhere_each_route_with_requests_is_a_line(void **state)
 	assert_string_equal(
 		lines,
 		"22:13:21 shop                 GET     /a                                     3.0"
-		"     0%   0.43ms   0.43ms   0.43ms      0        -      0        -\n"
+		"     0%   0.43ms   0.43ms   0.43ms      0        -      0        -"
+		"        -      -\n"
 		"22:13:21 shop                 GET     /b                                     1.0"
-		"   100%    1.23s    1.23s    1.23s      0        -      0        -\n");
+		"   100%    1.23s    1.23s    1.23s      0        -      0        -"
+		"        -      -\n");
 	free(lines);
 	serve(w, b, 1, 1230 * MS);
 	pass(w, S);
@@ -358,7 +360,8 @@ static void elsewhere_each_route_with_requests_is_a_line(void **state)
 	assert_string_equal(
 		lines,
 		"22:13:22 shop                 GET     /b                                     1.0"
-		"   100%    1.23s    1.23s    1.23s      0        -      0        -\n");
+		"   100%    1.23s    1.23s    1.23s      0        -      0        -"
+		"        -      -\n");
 	free(lines);
 	console_draw(w->console);
 	lines = read_pipe(fd);
