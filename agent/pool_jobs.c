@@ -56,7 +56,8 @@ static void decide(struct pool_jobs *p, struct pool_task *task)
 	pool_owner_weigh(&loop->line, &task->work, &p->candidates);
 	p->stats.orphans += !p->candidates.count;
 	pool_shares_make(&task->shares, &p->candidates);
-	loop->sureness += UNSURE_STEP * (pool_shares_sure(&task->shares) - loop->sureness);
+	if (!pool_owner_in_vain(&loop->line, &task->work))
+		loop->sureness += UNSURE_STEP * (pool_shares_sure(&task->shares) - loop->sureness);
 	pool_owner_learn(&loop->line, &task->work, &p->candidates);
 	charge(p, task);
 	pool_shares_hold(&task->shares);
@@ -186,6 +187,7 @@ static void update(struct pool_task *task, const struct pool_job *report)
 	work->fault_count = task->used.minor_faults - task->charged.minor_faults;
 	work->ended |= report->ended;
 	work->unwoken |= report->unwoken;
+	work->told = report->told_ns != 0;
 }
 
 /* In the order of their begin. */

@@ -16,6 +16,14 @@
 /* One that waits as good as certainly not, for so long, is dormant. */
 #define WAITS_DORMANT 0.002f
 #define DORMANT_NS (1000 * 1000000ull)
+/* A worker that finds nothing to do takes less than this, and less than a part of what jobs usually
+ * take; if it does not tell its loop, which others do, more is allowed. */
+#define VAIN_NS 60000
+#define VAIN_PART 4
+#define UNTOLD_VAIN_NS 100000
+#define UNTOLD_VAIN_PART 2
+#define TOLD_USUAL 0.8f
+#define TOLD_STEP 0.05f
 /* Less is not worth the time to learn it. */
 #define WEIGHT_MIN 0.01f
 /* Of what the cost says, in the score. */
@@ -220,6 +228,29 @@ static void take_turn(struct pool_line *line, const struct pool_work *work,
 	}
 }
 
+bool pool_owner_in_vain(const struct pool_line *line, const struct pool_work *work)
+{
+	bool untold = !work->told && line->told > TOLD_USUAL;
+	uint64_t most_ns = untold ? UNTOLD_VAIN_NS : VAIN_NS;
+	uint64_t part_ns = line->usual_ns / (untold ? UNTOLD_VAIN_PART : VAIN_PART);
+
+	return work->ended && !work->unwoken && work->cpu_ns < most_ns && work->cpu_ns < part_ns;
+}
+
+/* What jobs usually take, of those that did something. */
+static void learn_usual(struct pool_line *line, const struct pool_work *work)
+{
+	uint64_t step_ns = line->usual_ns / 16 + 1;
+
+	if (!line->usual_ns)
+		line->usual_ns = work->cpu_ns;
+	else if (work->cpu_ns > line->usual_ns)
+		line->usual_ns += step_ns;
+	else
+		line->usual_ns -= step_ns;
+	line->told += TOLD_STEP * ((float)work->told - line->told);
+}
+
 static void learn_order(struct pool_line *line, const struct pool_candidates *candidates)
 {
 	if (candidates->count < 2)
@@ -238,6 +269,8 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 	size_t cpu = clue_bin((int64_t)work->cpu_ns), faults = clue_count_bin(work->fault_count);
 	size_t i;
 
+	if (pool_owner_in_vain(line, work))
+		return;
 	for (i = candidates->count; i-- > 0;) {
 		struct pool_candidate *candidate = &candidates->all[i];
 		struct pool_request *request = candidate->request;
@@ -265,6 +298,8 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 		clue_add(&line->faults, faults, 1);
 	}
 	learn_order(line, candidates);
+	if (work->ended)
+		learn_usual(line, work);
 }
 
 void pool_line_rewind(struct pool_line *line, uint64_t until_ns)

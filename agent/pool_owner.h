@@ -50,11 +50,13 @@ struct pool_line {
 	struct link_pair dormant;
 	struct clue cpu, faults;
 	float disorder; /* how many hand-overs are out of order, as it seems */
+	uint64_t usual_ns; /* median of the jobs' CPU; 0: not known */
+	float told; /* how many workers are seen to tell their loop that they have finished */
 };
 
 struct pool_work {
 	uint64_t begin_ns, end_ns, cpu_ns, fault_count;
-	bool ended, unwoken;
+	bool ended, unwoken, told;
 };
 
 struct pool_candidate {
@@ -78,6 +80,8 @@ void pool_line_unlearn(struct pool_line *line);
  * there is no candidate. */
 void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work,
 		      struct pool_candidates *candidates);
+/* Was the worker woken in vain? Another one, which had not slept, took the work: no job. */
+bool pool_owner_in_vain(const struct pool_line *line, const struct pool_work *work);
 /* How good a decision this is, higher if better: how sure, and how well the cost fits. */
 float pool_owner_score(const struct pool_candidates *candidates);
 /* Learns from what was weighed. Whose job it most likely is waits for another from its end on. */

@@ -49,7 +49,8 @@ static float pass(struct rehearsal *r)
 
 		pool_owner_weigh(line, work, r->candidates);
 		r->seen_count += r->candidates->count;
-		score += pool_owner_score(r->candidates);
+		if (!pool_owner_in_vain(line, work))
+			score += pool_owner_score(r->candidates);
 		pool_owner_learn(line, work, r->candidates);
 	}
 	pool_line_rewind(line, place == waiting ? UINT64_MAX

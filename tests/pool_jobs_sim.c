@@ -19,6 +19,7 @@
 #define RESUME_NS 60000ull
 #define WAKE_NS 15000ull
 #define TAIL_NS 20000ull
+#define VAIN_NS 25000ull
 
 enum activity {
 	POLLING, /* the loop: blocked; a worker: asleep */
@@ -253,6 +254,22 @@ static void wake(struct sim *s, struct thread *worker, struct sim_request *r)
 	start_job(s, worker, r);
 }
 
+/* The last idle worker looks for work, and sleeps again. */
+static void wake_in_vain(struct sim *s, const struct sim_request *r)
+{
+	struct pool_job job = {.pid = TOLD_PID,
+			       .tid = 200 + (uint32_t)s->idle[0],
+			       .loop_tid = TOLD_LOOP,
+			       .begin_ns = s->now_ns,
+			       .seen_ns = s->now_ns + 2 * VAIN_NS,
+			       .cpu_ns = VAIN_NS,
+			       .ended = true};
+
+	s->result->true_ns += VAIN_NS;
+	s->result->routes[r->told.route].true_ns += VAIN_NS;
+	told_job(&s->told, &job, job.seen_ns);
+}
+
 static void hand_over(struct sim *s, struct sim_request *r)
 {
 	struct thread *worker;
@@ -265,6 +282,8 @@ static void hand_over(struct sim *s, struct sim_request *r)
 		fifo_put(&s->queue, r);
 		return;
 	}
+	if (s->mix->vain && s->idle_count > 1 && uniform(s) < 0.5)
+		wake_in_vain(s, r);
 	s->tokens++;
 	worker = &s->threads[s->idle[--s->idle_count]];
 	if (worker->activity == POLLING)

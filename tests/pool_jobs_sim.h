@@ -40,6 +40,7 @@ struct sim_mix {
 	enum sim_pool pool;
 	bool unlocked; /* jobs leave the interpreter lock */
 	bool silent; /* the kernel does not see when a worker tells its loop */
+	bool vain; /* often a worker is woken to find that another one has taken the work */
 	bool swap; /* in the middle the clients' choices are turned round */
 	/* Requests of the last route that are open all the time, besides the clients' ones. */
 	size_t stream_count;

@@ -139,6 +139,20 @@ static void they_are_when_workers_take_from_a_queue(void **state)
 			     5, 0.05);
 }
 
+static void they_are_when_workers_are_woken_in_vain(void **state)
+{
+	(void)state;
+	assert_seeds((struct sim_mix){.name = "woken in vain",
+				      .routes = FOUR_ROUTES,
+				      .client_count = 20,
+				      .worker_count = 20,
+				      .think_ms = 60,
+				      .seconds = 10,
+				      .pool = SIM_EXECUTOR,
+				      .vain = true},
+		     5, 0.05);
+}
+
 static void they_are_when_workers_are_not_seen_to_finish(void **state)
 {
 	(void)state;
@@ -277,6 +291,7 @@ int main(void)
 		cmocka_unit_test(routes_of_different_cost_are_told_apart),
 		cmocka_unit_test(they_are_when_the_loop_is_saturated),
 		cmocka_unit_test(they_are_when_workers_take_from_a_queue),
+		cmocka_unit_test(they_are_when_workers_are_woken_in_vain),
 		cmocka_unit_test(they_are_when_workers_are_not_seen_to_finish),
 		cmocka_unit_test(dependencies_awaits_and_half_routes_are_told_apart),
 		cmocka_unit_test(routes_of_nearly_the_same_cost_are_told_apart),
