@@ -81,12 +81,13 @@ static __always_inline void identify(struct connection *c, struct call *call)
 	}
 }
 
-static __always_inline bool plan_request(struct connection *c, struct call *call, bool *end_too)
+static __always_inline bool plan_request(struct connection *c, struct call *call, struct payload *p,
+					 bool *end_too)
 {
 	if (call->request) {
 		request_begins(c, call->first);
 		if (!(c->flags & CONNECTION_BODILESS) && call->len > REQUEST_BUDGET) {
-			read_tail(call);
+			read_tail(call, p);
 			if (ends_head(call)) /* a batch, or a very long head */
 				c->request_left = BODILESS_BUDGET;
 		}
@@ -94,23 +95,24 @@ static __always_inline bool plan_request(struct connection *c, struct call *call
 	call->want = request_want(c, call->len);
 	if (call->want < call->len) {
 		if (!call->tail_len)
-			read_tail(call);
-		*end_too = ends_head(call) && !call->iovecs;
+			read_tail(call, p);
+		*end_too = ends_head(call) && !(p && call->iovecs);
 	}
 	return call->want || *end_too;
 }
 
+/* p: NULL if the call has one buffer, not a vector; nothing that walks one is on the stack then. */
 static __always_inline void emit(struct connection *c, struct call *call, struct payload *p)
 {
 	bool ends = false, end_too = false;
 
 	if (is_request_direction(c, call->direction)) {
-		if (!plan_request(c, call, &end_too))
+		if (!plan_request(c, call, p, &end_too))
 			return;
 	} else {
 		call->request = 0;
 		call->want = response_want(c, call->first, call->first_len, call->len, &ends);
-		read_tail(call);
+		read_tail(call, p);
 		if (call->tail_len == RECORD_TAIL_BYTES)
 			response_copied(c, *(u32 *)(call->tail + 4));
 	}

@@ -237,7 +237,7 @@ __noinline int session_moved(struct session *s, u64 buffer, u32 len, u32 directi
 	if (c->role == ROLE_CLIENT)
 		call.arrival_ns = 0;
 	if (call.first_len)
-		emit(c, &call, &payload);
+		emit(c, &call, NULL);
 	else
 		emit_brief(&call);
 	return 0;

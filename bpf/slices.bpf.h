@@ -34,7 +34,7 @@ static __always_inline bool ends_head(const struct call *call)
 }
 
 /* The last bytes of a call may lie in several iovecs. The last one with bytes of the call is found
- * in steps of eight; from there back at most eight pieces hold the tail, as empty ones are rare. */
+ * in steps of four; from there back at most eight pieces hold the tail, as empty ones are rare. */
 struct tail_walk {
 	u64 iovecs, count;
 	u64 left; /* bytes of the call from here on */
@@ -45,11 +45,11 @@ struct tail_walk {
 
 static long tail_step(u32 step, struct tail_walk *walk)
 {
-	struct iovec batch[8];
-	u64 n = sizeof(batch), left = walk->count - (u64)step * 8;
+	struct iovec batch[4];
+	u64 n = sizeof(batch), left = walk->count - (u64)step * 4;
 	u32 i;
 
-	if (left < 8)
+	if (left < 4)
 		n = left * sizeof(struct iovec);
 	barrier_var(n);
 	if (!n || n > sizeof(batch))
@@ -57,9 +57,9 @@ static long tail_step(u32 step, struct tail_walk *walk)
 	__builtin_memset(batch, 0, sizeof(batch));
 	if (bpf_probe_read_user(batch, n, (void *)(walk->iovecs + (u64)step * sizeof(batch))))
 		return 1;
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 4; i++) {
 		if (batch[i].iov_len >= walk->left) {
-			walk->index = (u64)step * 8 + i;
+			walk->index = (u64)step * 4 + i;
 			walk->last_len = walk->left;
 			walk->found = true;
 			return 1;
@@ -83,7 +83,7 @@ __weak __noinline int tail_of_iovecs(struct call *call)
 	walk.iovecs = iovecs;
 	walk.count = call->iovec_count;
 	walk.left = call->len;
-	bpf_loop(PAYLOAD_IOVECS_MAX / 8, tail_step, &walk, 0);
+	bpf_loop(PAYLOAD_IOVECS_MAX / 4, tail_step, &walk, 0);
 	if (!walk.found)
 		return 0;
 	call->tail_len = missing;
@@ -114,12 +114,12 @@ __weak __noinline int tail_of_iovecs(struct call *call)
 	return 0;
 }
 
-static __always_inline void read_tail(struct call *call)
+static __always_inline void read_tail(struct call *call, const struct payload *p)
 {
 	u64 n = call->len < RECORD_TAIL_BYTES ? call->len : RECORD_TAIL_BYTES;
 
 	call->tail_len = 0;
-	if (call->iovecs) {
+	if (p && call->iovecs) {
 		tail_of_iovecs(call);
 		return;
 	}
@@ -328,7 +328,7 @@ static __always_inline int emit_slices(struct call *call, struct payload *p)
 {
 	struct slice_walk walk = {.call = call, .payload = p};
 
-	if (call->iovecs)
+	if (p && call->iovecs)
 		bpf_loop(SLICES_MAX, gather_step, &walk, 0);
 	else if (call->want <= RECORD_DATA_MAX) /* the usual case */
 		return emit_slice(call, call->buffer, 0, call->want);

@@ -145,7 +145,7 @@ static __always_inline void tell_whole(struct record_io *record, struct sock *sk
 		__builtin_memset(&record->work, 0, sizeof(record->work));
 }
 
-static __always_inline bool seen_whole(struct sock *sk, struct connection *c, u32 len, u8 direction)
+static __noinline bool seen_whole(struct sock *sk, struct connection *c, u32 len, u8 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool request = is_request_direction(c, direction), ends = false, batch = false;
@@ -227,9 +227,10 @@ static __always_inline void work_of_call(struct connection *c, struct call *call
 			  received, call->begin, call->time_ns, &call->work);
 }
 
-/* The long way: any call, in any pieces, of a connection that is known or not. */
-static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c, u32 len,
-					   u8 direction)
+/* The long way: any call, in any pieces, of a connection that is known or not. True: it carries
+ * TLS. It and the short way are functions of their own: the verifier of 6.12 allows 512 bytes of
+ * stack on any path, and with what it calls this needs most of them, as tls_seen() does. */
+static __noinline bool seen_in_pieces(struct sock *sk, struct connection *c, u32 len, u8 direction)
 {
 	struct call call = {
 		.time_ns = bpf_ktime_get_ns(),
@@ -250,22 +251,20 @@ static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c
 	call.peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (!len) {
 		emit_eof(c, &call);
-		return;
+		return false;
 	}
 	if (!look(c, &call, &payload)) {
 		if (c->role != ROLE_NONE)
 			emit_brief(&call);
-		return;
+		return false;
 	}
 	read_first(&call, &payload);
 	if (c->role == ROLE_NONE) {
 		identify(c, &call);
-		if (c->flags & CONNECTION_TLS)
-			tls_seen(c, sk, len, direction);
 		if (c->role == ROLE_NONE) {
 			if (!(c->flags & CONNECTION_ACCEPTED))
 				work_untold(c, direction);
-			return;
+			return c->flags & CONNECTION_TLS;
 		}
 		if (fin_received(sk)) /* while it was not known to be HTTP, no state is told */
 			call.flags |= IO_PEER_CLOSED;
@@ -278,6 +277,7 @@ static __always_inline void seen_in_pieces(struct sock *sk, struct connection *c
 		emit_brief(&call);
 	if (call.work.tid)
 		emit_work(&call.work, call.pid, call.time_ns);
+	return false;
 }
 
 static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direction)
@@ -319,8 +319,10 @@ static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direc
 		return 0;
 	}
 	positions_update(c, sk, ret, direction);
-	if (c->role == ROLE_NONE || !ret || ret > WHOLE_MAX || !seen_whole(sk, c, ret, direction))
-		seen_in_pieces(sk, c, ret, direction);
+	if (c->role == ROLE_NONE || !ret || ret > WHOLE_MAX || !seen_whole(sk, c, ret, direction)) {
+		if (seen_in_pieces(sk, c, ret, direction))
+			tls_seen(c, sk, ret, direction);
+	}
 	return 0;
 }
 
