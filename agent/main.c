@@ -291,6 +291,7 @@ static void list_self(struct agent *agent)
 	self->capture = capture_stats(agent->capture);
 	self->exchange = exchanges_stats(agent->exchanges);
 	self->services = services_stats(agent->services);
+	self->pool = pool_jobs_stats(agent->charges.jobs);
 	self->tls = tls_stats(agent->tls);
 	self->series_count = aggregate_series_count(agent->aggregate);
 	self->series_overflow = aggregate_overflow_count(agent->aggregate);

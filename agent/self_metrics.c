@@ -117,6 +117,9 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 		{"series", in->series_overflow},
 		{"routes", in->routes_overflow},
 		{"addresses", in->addresses_overflow},
+		{"pool_loops", in->pool.loops_refused},
+		{"pool_requests", in->pool.requests_refused},
+		{"pool_jobs", in->pool.jobs_refused},
 	};
 	size_t i;
 
@@ -135,8 +138,8 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 	    in->exchange.connections_evicted);
 	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		add(set, "bittern_agent_refusals_total", SELF_COUNTER,
-		    "Requests, processes or measurements that found a table at its bound.", "table",
-		    refused[i].table, refused[i].refused);
+		    "Requests, jobs, processes or measurements that found a table at its bound.",
+		    "table", refused[i].table, refused[i].refused);
 	add(set, "bittern_agent_unreadable_processes_total", SELF_COUNTER,
 	    "Processes gone, or not to be read, before their runtime was known.", NULL, NULL,
 	    in->services.unreadable_processes);

@@ -6,6 +6,7 @@
 #include "aggregate.h"
 #include "capture.h"
 #include "exchange.h"
+#include "pool_jobs.h"
 #include "services.h"
 #include "snapshot.h"
 #include "tls_libraries.h"
@@ -29,6 +30,7 @@ struct self_inputs {
 	struct exchange_stats exchange;
 	struct services_stats services;
 	struct tls_libraries_stats tls;
+	struct pool_jobs_stats pool;
 	uint64_t records[RECORD_KINDS]; /* by enum record_kind */
 	uint64_t bad_records;
 	uint64_t lost_requests; /* whose record found the ring full */

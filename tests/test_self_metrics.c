@@ -49,6 +49,7 @@ static void each_input_has_its_row(void **state)
 					   [TLS_UNJOINED] = 19,
 					   [TLS_CONTRADICTIONS] = 20},
 			    .sessions_evicted = 21},
+		.pool = {.loops_refused = 22, .requests_refused = 23, .jobs_refused = 24},
 		.bad_records = 9,
 		.lost_requests = 10,
 		.scrapes = 11,
@@ -65,6 +66,9 @@ static void each_input_has_its_row(void **state)
 	assert_true(value_of(rows, count, refusals, "series") == 4);
 	assert_true(value_of(rows, count, refusals, "routes") == 5);
 	assert_true(value_of(rows, count, refusals, "addresses") == 6);
+	assert_true(value_of(rows, count, refusals, "pool_loops") == 22);
+	assert_true(value_of(rows, count, refusals, "pool_requests") == 23);
+	assert_true(value_of(rows, count, refusals, "pool_jobs") == 24);
 	assert_true(value_of(rows, count, records, "io") == 7);
 	assert_true(value_of(rows, count, records, "exit") == 8);
 	assert_true(value_of(rows, count, records, "reaped") == 15);
