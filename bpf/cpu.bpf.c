@@ -118,13 +118,17 @@ static __always_inline void sleeps(struct thread *t, struct task_struct *task, u
 			job_ends(t, task, time_ns);
 		return;
 	}
-	if (t->flags & THREAD_SLEPT || wait == WAIT_NONE ||
-	    (wait == WAIT_QUEUE && !(t->flags & THREAD_ANSWERS)))
+	if (wait == WAIT_NONE || (wait == WAIT_QUEUE && !(t->flags & THREAD_ANSWERS)))
+		return;
+	t->waited_ns = task->se.sum_exec_runtime;
+	t->waited_minor = task->min_flt;
+	t->waited_major = task->maj_flt;
+	if (t->flags & THREAD_SLEPT)
 		return;
 	t->flags |= THREAD_SLEPT;
-	t->slept_ns = task->se.sum_exec_runtime;
-	t->slept_minor = task->min_flt;
-	t->slept_major = task->maj_flt;
+	t->slept_ns = t->waited_ns;
+	t->slept_minor = t->waited_minor;
+	t->slept_major = t->waited_major;
 }
 
 static __always_inline void leaves_cpu(struct task_struct *task, u64 time_ns, bool sleeping)
@@ -272,7 +276,7 @@ int BPF_PROG(cpu_exit, struct task_struct *task)
 	if (t->flags & THREAD_JOB) {
 		t->told_minor = task->min_flt;
 		t->told_major = task->maj_flt;
-		emit_job(t, task->tgid, task->pid, time_ns, t->base_ns + (time_ns - t->on_ns));
+		emit_job(t, task->tgid, task->pid, time_ns, thread_clock(t, task, time_ns));
 	} else {
 		thread_mark(t, task, time_ns, MARK_RESUMED, &work);
 		emit_work(&work, task->tgid, time_ns);

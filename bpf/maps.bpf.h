@@ -62,7 +62,8 @@ struct thread {
 	u64 marked_ns; /* its CPU clock when its work was last told; faults likewise */
 	u64 slept_ns; /* THREAD_SLEPT: when it first waited for events since then; faults likewise
 		       */
-	u32 marked_minor, marked_major, slept_minor, slept_major;
+	u64 waited_ns; /* and when it last did */
+	u32 marked_minor, marked_major, slept_minor, slept_major, waited_minor, waited_major;
 	u64 owner_cookie; /* the request that it works for, as in struct work */
 	u64 job_ns; /* THREAD_JOB: when it was given to it */
 	u64 told_ns; /* when it last told the result of a job, or 0; and what it had used then */

@@ -7,6 +7,7 @@
 #include "connection.bpf.h"
 #include "http.bpf.h"
 #include "slices.bpf.h"
+#include "work.bpf.h"
 
 #define TRIES_MAX 1000 /* calls looked at before an older connection rests ... */
 #define RECHECK_NS 1000000000ull /* ... and how long */
@@ -129,6 +130,32 @@ static __always_inline void emit(struct connection *c, struct call *call, struct
 		c->flags |= CONNECTION_BATCH;
 	if (ends)
 		dismiss(c);
+}
+
+static __always_inline void work_of_call(struct connection *c, struct call *call)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool received = c->role == ROLE_SERVER && call->direction == DIRECTION_RECEIVED;
+
+	if (!cpu_wanted)
+		return;
+	if (received && !call->request)
+		work_untold(c, call->direction);
+	else
+		work_told(c, task, thread_of(task, call->time_ns, received), call->direction,
+			  received, call->begin, call->time_ns, &call->work);
+}
+
+/* A call on a connection whose role is known. */
+static __always_inline void tell_call(struct connection *c, struct call *call, struct payload *p)
+{
+	work_of_call(c, call);
+	if (call->first_len)
+		emit(c, call, p);
+	else
+		emit_brief(call);
+	if (call->work.tid) /* no record took it along */
+		emit_work(&call->work, call->pid, call->time_ns);
 }
 
 #endif

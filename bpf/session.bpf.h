@@ -236,10 +236,7 @@ __noinline int session_moved(struct session *s, u64 buffer, u32 len, u32 directi
 	call.role = c->role;
 	if (c->role == ROLE_CLIENT)
 		call.arrival_ns = 0;
-	if (call.first_len)
-		emit(c, &call, NULL);
-	else
-		emit_brief(&call);
+	tell_call(c, &call, NULL);
 	return 0;
 }
 

@@ -213,20 +213,6 @@ static __always_inline void tls_seen(struct connection *c, struct sock *sk, u32 
 	tls_moved(c, &io);
 }
 
-static __always_inline void work_of_call(struct connection *c, struct call *call)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	bool received = c->role == ROLE_SERVER && call->direction == DIRECTION_RECEIVED;
-
-	if (!cpu_wanted)
-		return;
-	if (received && !call->request)
-		work_untold(c, call->direction);
-	else
-		work_told(c, task, thread_of(task, call->time_ns, received), call->direction,
-			  received, call->begin, call->time_ns, &call->work);
-}
-
 /* The long way: any call, in any pieces, of a connection that is known or not. True: it carries
  * TLS. It and the short way are functions of their own: the verifier of 6.12 allows 512 bytes of
  * stack on any path, and with what it calls this needs most of them, as tls_seen() does. */
@@ -270,13 +256,7 @@ static __noinline bool seen_in_pieces(struct sock *sk, struct connection *c, u32
 			call.flags |= IO_PEER_CLOSED;
 	}
 	call.role = c->role;
-	work_of_call(c, &call);
-	if (call.first_len)
-		emit(c, &call, &payload);
-	else
-		emit_brief(&call);
-	if (call.work.tid)
-		emit_work(&call.work, call.pid, call.time_ns);
+	tell_call(c, &call, &payload);
 	return false;
 }
 

@@ -14,6 +14,7 @@
 
 #include "maps.bpf.h"
 
+#define TICK_MAX_NS 12000000 /* at 100 Hz, and how late it can be */
 #define JOB_MIN_NS 100000 /* less is the rest of the job before */
 
 enum mark { MARK_RECEIVED, MARK_SENT, MARK_RESUMED };
@@ -35,9 +36,39 @@ static __always_inline struct thread *thread_of(struct task_struct *task, u64 ti
 	return t;
 }
 
+/* The CPU clock of a running thread. It is carried on by the time that passes, in which the
+ * hypervisor may have taken the CPU away; but the scheduler's own is no older than a tick. */
+static __always_inline u64 thread_clock(const struct thread *t, const struct task_struct *task,
+					u64 time_ns)
+{
+	u64 clock = t->base_ns + (time_ns - t->on_ns);
+	u64 most = task->se.sum_exec_runtime + TICK_MAX_NS;
+
+	if ((s64)(clock - most) > 0)
+		clock = most;
+	return (s64)(clock - t->marked_ns) < 0 ? t->marked_ns : clock;
+}
+
 static __always_inline bool works_for(const struct thread *t, u64 cookie, u32 begin)
 {
 	return t->owner_cookie == cookie && t->owner_begin == begin;
+}
+
+/* From wait to resuming there is little to do. What took longer is of something else. */
+#define RESUME_MAX_NS 500000
+
+/* From where on what the thread did was for the request that it is resumed for at end: since it
+ * last waited for events. Earlier, and if that was long, it did what is nobody's: timers. */
+static __always_inline u64 resume_from(const struct thread *t, const struct task_struct *task,
+				       u64 end, u32 *minor, u32 *major)
+{
+	*minor = task->min_flt;
+	*major = task->maj_flt;
+	if (end - t->waited_ns >= RESUME_MAX_NS || (s64)(t->waited_ns - t->marked_ns) < 0)
+		return end;
+	*minor = t->waited_minor;
+	*major = t->waited_major;
+	return t->waited_ns;
 }
 
 /* Tells what the running thread used since it was last told. MARK_RESUMED: what came after a wait
@@ -45,11 +76,9 @@ static __always_inline bool works_for(const struct thread *t, u64 cookie, u32 be
 static __always_inline void thread_mark(struct thread *t, const struct task_struct *task,
 					u64 time_ns, enum mark mark, struct work *work)
 {
-	u64 end = t->base_ns + (time_ns - t->on_ns), owner_end;
+	u64 end = thread_clock(t, task, time_ns), owner_end;
 	u32 minor = task->min_flt, major = task->maj_flt, owner_minor, owner_major;
 
-	if ((s64)(end - t->marked_ns) < 0) /* the clock carried on was ahead of the scheduler's */
-		end = t->marked_ns;
 	owner_end = mark == MARK_SENT ? t->marked_ns : end;
 	owner_minor = mark == MARK_SENT ? t->marked_minor : minor;
 	owner_major = mark == MARK_SENT ? t->marked_major : major;
@@ -63,22 +92,41 @@ static __always_inline void thread_mark(struct thread *t, const struct task_stru
 			owner_end = t->marked_ns;
 		t->flags &= ~THREAD_SLEPT;
 	}
-	if (mark == MARK_RESUMED) {
-		end = owner_end;
-		minor = owner_minor;
-		major = owner_major;
-	}
+	if (mark == MARK_RESUMED && work->waited)
+		end = resume_from(t, task, end, &minor, &major);
 	work->owner_cookie = t->owner_cookie;
 	work->owner_begin = t->owner_begin;
 	work->owner.cpu_ns = owner_end - t->marked_ns;
 	work->owner.minor_faults = owner_minor - t->marked_minor;
 	work->owner.major_faults = owner_major - t->marked_major;
-	work->own.cpu_ns = end - owner_end;
-	work->own.minor_faults = minor - owner_minor;
-	work->own.major_faults = major - owner_major;
+	if (mark == MARK_RESUMED) {
+		__builtin_memset(&work->own, 0, sizeof(work->own));
+	} else {
+		work->own.cpu_ns = end - owner_end;
+		work->own.minor_faults = minor - owner_minor;
+		work->own.major_faults = major - owner_major;
+	}
 	t->marked_ns = end;
 	t->marked_minor = minor;
 	t->marked_major = major;
+}
+
+/* It is resumed for the request that it worked for before: but for what it did in between. */
+static __always_inline void thread_goes_on(struct thread *t, const struct task_struct *task,
+					   u64 time_ns)
+{
+	u64 end = thread_clock(t, task, time_ns);
+	u32 minor, major;
+
+	if (!(t->flags & THREAD_SLEPT))
+		return;
+	end = resume_from(t, task, end, &minor, &major);
+	t->flags &= ~THREAD_SLEPT;
+	if ((s64)(t->slept_ns - t->marked_ns) < 0 || (s64)(end - t->slept_ns) < 0)
+		return;
+	t->marked_ns += end - t->slept_ns;
+	t->marked_minor += minor - t->slept_minor;
+	t->marked_major += major - t->slept_major;
 }
 
 /* Without a record that would take it along. Weak: two objects have it. */
@@ -137,10 +185,8 @@ __weak __noinline int emit_job(struct thread *t, u32 pid, u32 tid, u64 time_ns, 
  * it has done two: what it took up in between it found in its queue. */
 static __always_inline void job_told(struct thread *t, struct task_struct *task, u64 time_ns)
 {
-	u64 cpu_ns = t->base_ns + (time_ns - t->on_ns);
+	u64 cpu_ns = thread_clock(t, task, time_ns);
 
-	if ((s64)(cpu_ns - t->marked_ns) < 0)
-		cpu_ns = t->marked_ns;
 	if (t->told_ns && (s64)(cpu_ns - t->told_cpu_ns) > JOB_MIN_NS) {
 		emit_job(t, task->tgid, task->pid, t->told_ns, t->told_cpu_ns);
 		t->marked_ns = t->told_cpu_ns;
@@ -220,7 +266,7 @@ __weak __noinline int work_untold(struct connection *c, u32 direction)
 	if (!cookie)
 		return 0;
 	if (works_for(t, cookie, c->work_begin)) {
-		t->flags &= ~THREAD_SLEPT; /* what it did since was for the same */
+		thread_goes_on(t, task, time_ns);
 		return 0;
 	}
 	thread_mark(t, task, time_ns, MARK_RESUMED, &work);
