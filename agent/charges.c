@@ -244,8 +244,11 @@ static void on_job_charge(void *context, const struct pool_charge *charge)
 	struct charges *c = context;
 	struct exchange *x = charge->exchange;
 	uint64_t split_ns = charge->split ? charge->cpu_ns : 0;
+	struct service *worked = services_of(c->services, (pid_t)charge->pid);
 	struct costs costs = {charge->cpu_ns, charge->minor_faults, charge->major_faults};
 
+	if (worked)
+		worked->undecided_ns -= (int64_t)charge->cpu_ns;
 	if (x) {
 		costs_add(&x->costs, &costs);
 		x->split_ns += split_ns;
@@ -280,6 +283,10 @@ static void on_job_track(void *context, uint32_t pid, uint32_t tid)
 
 void charges_job(struct charges *c, const struct record_job *record)
 {
+	struct service *service = services_of(c->services, (pid_t)record->head.pid);
+
+	if (service)
+		service->undecided_ns += (int64_t)record->work.owner.cpu_ns;
 	pool_jobs_job(c->jobs, &(struct pool_job){
 				       .pid = record->head.pid,
 				       .tid = record->work.tid,
@@ -297,16 +304,25 @@ void charges_job(struct charges *c, const struct record_job *record)
 
 void charges_list_begin(struct charges *c, uint64_t now_ns)
 {
+	struct service *service = NULL;
+
+	while ((service = services_next(c->services, service)))
+		service->running_ns = 0;
 	c->list_ns = now_ns;
 	exchanges_list_work_begin(c->exchanges);
 }
 
 void charges_listed(struct charges *c, const struct thread_state *state)
 {
+	struct service *service;
+
 	if (!state->waker_tid) {
 		exchanges_list_work(c->exchanges, state);
 		return;
 	}
+	service = services_of(c->services, (pid_t)state->pid);
+	if (service)
+		service->running_ns += state->cost.cpu_ns;
 	pool_jobs_job(c->jobs, &(struct pool_job){
 				       .pid = state->pid,
 				       .tid = state->tid,
@@ -385,6 +401,14 @@ static uint64_t rest(uint64_t used, uint64_t known)
 	return used > known ? used - known : 0;
 }
 
+/* What some of a job was charged for while it ran makes it less. */
+static uint64_t undecided_ns(const struct service *s)
+{
+	int64_t ns = s->undecided_ns + (int64_t)s->running_ns;
+
+	return ns > 0 ? (uint64_t)ns : 0;
+}
+
 void charges_unattributed(struct charges *c)
 {
 	struct service *s = NULL;
@@ -397,7 +421,7 @@ void charges_unattributed(struct charges *c)
 			continue;
 		more = (struct costs){
 			rest(used[USAGE_CPU_USER_NS] + used[USAGE_CPU_SYSTEM_NS],
-			     s->attributed.cpu_ns + s->charged.cpu_ns),
+			     s->attributed.cpu_ns + s->charged.cpu_ns + undecided_ns(s)),
 			rest(used[USAGE_FAULTS_MINOR],
 			     s->attributed.minor_faults + s->charged.minor_faults),
 			rest(used[USAGE_FAULTS_MAJOR],

@@ -592,3 +592,9 @@ const struct process_facts *services_facts(const struct services *s, pid_t pid)
 	s->shown->parent = process->parent;
 	return s->shown;
 }
+
+struct service *services_of(const struct services *s, pid_t pid)
+{
+	const struct process *process = process_table_find(&s->processes, pid);
+	return process ? process->service : NULL;
+}

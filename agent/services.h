@@ -96,6 +96,8 @@ struct service {
 	/* Of that: what has entered the series of routes; and what is charged to requests and will.
 	 * charges.c's. */
 	struct costs attributed, charged;
+	int64_t undecided_ns; /* of pool jobs that are not charged so far */
+	uint64_t running_ns; /* the same of those that are not done */
 };
 
 /* A living process of a service: what it used since it was first seen, and what it holds. */
@@ -191,6 +193,8 @@ void services_count_runtimes(const struct services *s, size_t counts[static RUNT
 /* Until the next call; NULL: not known or not wanted. A fork has the arguments of its parent's
  * exec. */
 const struct process_facts *services_facts(const struct services *s, pid_t pid);
+/* The service that it is bound to; NULL: none, or not known. */
+struct service *services_of(const struct services *s, pid_t pid);
 void services_close(struct services *s); /* NULL is fine */
 
 #endif

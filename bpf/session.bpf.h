@@ -189,7 +189,6 @@ static __always_inline bool is_repeated(struct session *s, const struct call *ca
 /* A call that moved len bytes of plaintext at buffer. */
 __noinline int session_moved(struct session *s, u64 buffer, u32 len, u32 direction)
 {
-	struct payload payload = {.base = buffer, .len = len};
 	struct call call = {
 		.time_ns = bpf_ktime_get_ns(),
 		.len = len,
@@ -216,7 +215,7 @@ __noinline int session_moved(struct session *s, u64 buffer, u32 len, u32 directi
 	call.arrival_ns = direction == DIRECTION_RECEIVED ? s->arrival_ns : 0;
 	call.local_port = s->local_port;
 	call.peer_port = s->peer_port;
-	read_first(&call, &payload);
+	read_first(&call);
 	if (is_repeated(s, &call)) {
 		c->sent_end -= len;
 		return 0;

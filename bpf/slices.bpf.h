@@ -337,16 +337,19 @@ static __always_inline int emit_slices(struct call *call, struct payload *p)
 	return walk.error;
 }
 
-/* The call's first bytes, from as many pieces as they lie in; p itself stays where it is. */
-__weak __noinline int read_first(struct call *call, const struct payload *start)
+/* The call's first bytes, from as many pieces as they lie in. */
+__weak __noinline int read_first(struct call *call)
 {
 	struct payload piece, *p = &piece;
 	u64 n, at;
 	u32 i;
 
-	if (!call || !start)
+	if (!call)
 		return 0;
-	piece = *start;
+	piece.base = call->buffer;
+	piece.len = call->iovecs ? 0 : call->len;
+	piece.iovecs = call->iovecs;
+	piece.iovec_count = call->iovec_count;
 	call->first_len = 0;
 	for (i = 0; i < 24 && call->first_len < FIRST_BYTES && call->first_len < call->len; i++) {
 		if (!p->len) {

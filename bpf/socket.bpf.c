@@ -244,7 +244,7 @@ static __noinline bool seen_in_pieces(struct sock *sk, struct connection *c, u32
 			emit_brief(&call);
 		return false;
 	}
-	read_first(&call, &payload);
+	read_first(&call);
 	if (c->role == ROLE_NONE) {
 		identify(c, &call);
 		if (c->role == ROLE_NONE) {

@@ -362,6 +362,22 @@ static void the_rest_of_what_the_service_used_is_unattributed(void **state)
 	expect_series(bed, INSTRUMENT_COST, "/a 600us 0+0; {unattributed} 800us 11+2");
 }
 
+static void a_job_that_is_not_decided_is_not_unattributed(void **state)
+{
+	struct account_bed *bed = *state;
+
+	serve_request(bed, GET("/a"), 0, 100 * US);
+	account_connect(bed, 100, 8000, false);
+	read_request(bed, GET("/a"));
+	job(bed, bed->wire.now_ns, 400 * US);
+	use(bed, 600 * US, 0, 0, 0);
+	expect_series(bed, INSTRUMENT_COST, "/a 100us 0+0; {unattributed} 100us 0+0");
+	wire_send_text(&bed->wire, OK);
+	charges_settle(&bed->charges, bed->wire.now_ns + 2 * POOL_JOBS_DELAY_NS);
+	use(bed, 600 * US, 0, 0, 0);
+	expect_series(bed, INSTRUMENT_COST, "/a 500us 0+0; {unattributed} 100us 0+0");
+}
+
 static void what_a_running_request_will_be_charged_is_not_unattributed(void **state)
 {
 	struct account_bed *bed = *state;
@@ -405,6 +421,7 @@ int main(void)
 		ACCOUNT_TEST(a_job_with_no_request_is_nobodys),
 		ACCOUNT_TEST(a_process_that_has_gone_leaves_no_job_behind),
 		ACCOUNT_TEST(the_rest_of_what_the_service_used_is_unattributed),
+		ACCOUNT_TEST(a_job_that_is_not_decided_is_not_unattributed),
 		ACCOUNT_TEST(what_a_running_request_will_be_charged_is_not_unattributed),
 		ACCOUNT_TEST(switched_off_there_are_no_series),
 	};
