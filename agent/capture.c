@@ -143,11 +143,6 @@ struct bpf_program *capture_program(const struct capture *c, const char *name)
 	return program && bpf_program__fd(program) >= 0 ? program : NULL;
 }
 
-void capture_set_parsers(struct capture *c, bool parsers)
-{
-	c->skeleton->bss->tls_parsers = parsers;
-}
-
 /* The file descriptor of what an iterator writes, or -errno. The link is not needed for reading. */
 static int open_iterator(struct bpf_program *program, const struct bpf_iter_attach_opts *options)
 {

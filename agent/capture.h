@@ -57,9 +57,6 @@ void capture_lost_requests(struct capture *c,
 /* Bytes that wait in the ring. */
 size_t capture_ring_used(const struct capture *c);
 
-/* While it is true what node parses is looked at. */
-void capture_set_parsers(struct capture *c, bool parsers);
-
 struct capture_stats {
 	uint64_t losses[LOSS_COUNT];
 	uint64_t tls_counts[TLS_COUNTS];

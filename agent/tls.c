@@ -59,8 +59,6 @@ struct processes {
 
 struct tls {
 	struct tls_libraries *libraries;
-	struct capture *capture;
-	bool parsers; /* as the capture was told */
 	struct tls_probe probes[PROBE_COUNT];
 	struct processes undecided; /* they have all groups */
 	struct processes decided; /* they have not */
@@ -75,7 +73,6 @@ int tls_open(struct tls **out, struct capture *capture, enum uprobe_mode mode)
 
 	if (!t)
 		return -ENOMEM;
-	t->capture = capture;
 	for (size_t i = 0; i < PROBE_COUNT; i++) {
 		t->probes[i] = (struct tls_probe){
 			.program = capture_program(capture, table[i].program),
@@ -146,13 +143,6 @@ void tls_set_wanted(struct tls *t, pid_t pid, bool wanted)
 		add(&t->undecided, (struct process){.pid = pid});
 }
 
-static void use_parsers(struct tls *t)
-{
-	if (!t->parsers)
-		capture_set_parsers(t->capture, true);
-	t->parsers = true;
-}
-
 static void use(struct tls *t, pid_t pid, uint8_t group)
 {
 	struct process *process = find(&t->undecided, pid);
@@ -178,10 +168,8 @@ static void on_io(struct tls *t, const struct record_io *io)
 	process = find(&t->undecided, (pid_t)io->head.pid);
 	if (!process)
 		return;
-	if (io->head.flags & IO_TLS) {
+	if (io->head.flags & IO_TLS)
 		process->groups |= TLS_GROUP_SERVER;
-		use_parsers(t);
-	}
 	if (++process->requests < TLS_DECIDE_REQUESTS)
 		return;
 	decided = *process;
@@ -211,7 +199,6 @@ void tls_record(struct tls *t, const struct record *record)
 		if (record->undecoded->first[0] != CLIENT_HELLO)
 			break;
 		use(t, pid, TLS_GROUP_SERVER);
-		use_parsers(t);
 		break;
 	case RECORD_TLS:
 		if (record->tls->event == TLS_CONNECTS)

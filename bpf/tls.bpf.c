@@ -368,6 +368,8 @@ __noinline int tls_moved(struct connection *socket, const struct tls_io *io)
 	t->peer_closed = io->peer_closed;
 	t->received = t->ssl ? RECEIVED_INSIDE : RECEIVED_OUTSIDE;
 	t->parses = 1;
+	if (!tls_parsers)
+		tls_parsers = true;
 	t->reads_unseen = t->awaits_read;
 	t->awaits_read = 1;
 	return 0;

@@ -119,7 +119,8 @@ int tls_moved(struct connection *socket, const struct tls_io *io);
 /* Plain bytes were received: what is parsed next is not TLS. */
 int tls_unmoved(void);
 
-/* Set by user space while probes on the parser of node are attached. */
+/* Whether a thread may be about to parse plaintext: until then nobody is told of plain bytes. Set
+ * here, not by user space: the next bytes may be plain. */
 volatile bool tls_parsers __weak = false;
 
 #endif
