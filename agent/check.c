@@ -173,8 +173,8 @@ int check_run(const struct options *options)
 	print_runtimes(options);
 	print_warnings(effective);
 	if (kernel.variant == KERNEL_NONE) {
-		printf("verdict                        bittern cannot run here: "
-		       "the kernel has not all hooks (it takes Linux 6.3 or later with BTF)\n");
+		kernel_explain(&kernel, why, sizeof(why));
+		printf("verdict                        bittern cannot run here: %s\n", why);
 		return 1;
 	}
 	config.tls = options->no_tls ? UPROBE_NONE : uprobes_mode();

@@ -4,6 +4,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -36,6 +37,19 @@ const char *kernel_hook_name(enum kernel_hook hook)
 const char *kernel_variant_name(enum kernel_variant variant)
 {
 	return variant == KERNEL_MAIN ? "main (tp_btf)" : "none";
+}
+
+void kernel_explain(const struct kernel *kernel, char *why, size_t why_len)
+{
+	const char *missing = "BTF";
+	int i;
+
+	for (i = HOOK_COUNT; kernel->has_btf && i-- > 0;) {
+		if (!kernel->has_hook[i])
+			missing = hooks[i].name;
+	}
+	snprintf(why, why_len, "the kernel has no %s: it takes Linux 6.3 or later with BTF",
+		 missing);
 }
 
 void kernel_probe(struct kernel *kernel)

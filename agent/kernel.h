@@ -35,5 +35,7 @@ struct kernel {
 void kernel_probe(struct kernel *kernel);
 const char *kernel_hook_name(enum kernel_hook hook); /* "tp_btf/sock_recv_length" */
 const char *kernel_variant_name(enum kernel_variant variant);
+/* Why bittern cannot run on a kernel of KERNEL_NONE, in why. */
+void kernel_explain(const struct kernel *kernel, char *why, size_t why_len);
 
 #endif

@@ -23,6 +23,7 @@
 #include "decode.h"
 #include "exchange.h"
 #include "host.h"
+#include "kernel.h"
 #include "log.h"
 #include "options.h"
 #include "otlp_export.h"
@@ -511,12 +512,17 @@ static int open_capture(struct agent *agent)
 		.cpu = !agent->options.no_cpu,
 	};
 	char why[256];
+	struct kernel kernel;
 	int error = capture_open(&agent->capture, &config, why, sizeof(why));
 
-	if (!error)
+	if (!error) {
 		error = open_tables(agent);
-	else
+	} else {
+		kernel_probe(&kernel); /* not before: it takes milliseconds */
+		if (kernel.variant == KERNEL_NONE)
+			kernel_explain(&kernel, why, sizeof(why));
 		log_error("%s", why);
+	}
 	if (error)
 		return error;
 	if (config.tls != UPROBE_NONE && tls_open(&agent->tls, agent->capture, config.tls))
@@ -535,14 +541,11 @@ static int open_capture(struct agent *agent)
 
 static int agent_open(struct agent *agent)
 {
-	int error;
-
 	agent->start_time_ns = now_ns();
 	agent->start_time_unix_ns = clock_ns(CLOCK_REALTIME);
 	host_read(&agent->host);
-	error = priority_raise();
-	if (error)
-		log_debug("no higher priority: %s; see CAP_SYS_NICE", strerror(-error));
+	if (priority_raise())
+		log_debug("no higher priority: it takes CAP_SYS_NICE");
 	agent->signal_fd = signals_open();
 	if (open_server(agent) || open_capture(agent))
 		return -1;
