@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make          build/bittern                make check   unit tests, no root (SAN=1: sanitizers)
 # make run      build and watch this host    make check-bpf   the hooks, as root, seconds
-# make lint     format, includes, warnings   make test    install what tests need, run everything
-# make bench    what bittern costs, as a table
+# make lint     format, includes, warnings   make check-kernels   on other kernels, minutes
+# make bench    what bittern costs           make test    install what tests need, run everything
 # V=1 shows the commands. All that is made is under build/.
 
 SAN ?=
@@ -107,6 +107,9 @@ check: $(TESTS)
 check-bpf: $(BPF_TESTS)
 	$(Q)for test in $(BPF_TESTS); do $(SUDO) $$test || exit 1; done
 
+check-kernels: all $(BPF_TESTS)
+	$(Q)tests/kernels/run.sh
+
 run: all
 	$(SUDO) $(B)/bittern --console
 
@@ -136,4 +139,4 @@ clean:
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(wildcard $(B)/tests/*.d) $(BPF_OBJECTS:.o=.d)
-.PHONY: all check check-bpf run test bench lint clean packages-build packages-test
+.PHONY: all check check-bpf check-kernels run test bench lint clean packages-build packages-test

@@ -220,7 +220,8 @@ static int bed_setup(void **state)
 
 	bed->now_ns = SECOND;
 	bed->child_count = 0;
-	snprintf(bed->directory, sizeof(bed->directory), "/tmp/bittern-tls-XXXXXX");
+	snprintf(bed->directory, sizeof(bed->directory), "%s/bittern-tls-XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	assert_non_null(mkdtemp(bed->directory));
 	return tls_libraries_open(&bed->libraries, &config);
 }
@@ -549,7 +550,13 @@ static void news_that_were_lost_are_made_up_for(void **state)
 	want(bed, child);
 	assert_int_equal(system("for i in $(seq 300); do /bin/true; done"), 0);
 	tell(child, 'l', install(bed, "libssl.so.3", "libssl.so.3"), 1);
-	run_until_files(bed, 1);
+	/* The kernel tells that some were lost with the next one on that CPU; maps are then read a
+	 * few at a time. */
+	for (int i = 0; !tls_libraries_stats(bed->libraries).file_count; i++) {
+		assert_true(i < 1000);
+		assert_int_equal(system("/bin/true"), 0);
+		tls_libraries_run(bed->libraries, bed->now_ns);
+	}
 	tell(child, 'w', NULL, 3);
 	assert_hits(bed, child, PROGRAM_WRITE, 3);
 	assert_true(tls_libraries_stats(bed->libraries).lost_mappings > 0);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # run.sh [PYTEST OPTION...] - all tests: lint, unit tests, the same under sanitizers, the kernel
-# side, end to end.
+# side, whether it loads on other kernels, end to end.
 # Every part runs, also after one has failed. With options only the end-to-end tests run:
 # tests/run.sh -k fastapi -x Part of `make test`, which has built everything. Exit status 1 when a
 # part failed.
@@ -42,6 +42,12 @@ kernel_side() {
     make -s check-bpf
 }
 
+# Whether the programs load on the kernels of other Debian suites.
+other_kernels() {
+    echo "SKIPPED hooks and requests on other kernels: make check-kernels, some minutes" >>"$log"
+    tests/kernels/run.sh --load 2>&1 | tee -a "$log"
+}
+
 # Random bytes, endless heads and the like against an agent that stops at the first bad access.
 hostile() {
     make -s SAN=1 && BITTERN=$PWD/build/san/bittern end_to_end_tests tests/e2e/test_hostile.py
@@ -52,6 +58,7 @@ if [ $# = 0 ]; then
     part "unit tests" make -s check
     part "unit tests under ASan and UBSan" make -s SAN=1 check
     part "kernel side" kernel_side
+    part "other kernels" other_kernels
 fi
 [ $# != 0 ] || part "hostile input, agent under ASan and UBSan" hostile
 part "end to end" end_to_end_tests tests/e2e "$@"

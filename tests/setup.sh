@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, Prometheus
-# and an OpenTelemetry Collector (both built, where there is Go: minutes, once).
+# Installs what the end-to-end tests need: Debian packages, a Python venv, Node modules, QEMU,
+# Prometheus and an OpenTelemetry Collector (both built, where there is Go: minutes, once).
 # All outside the tree, in ${BITTERN_CACHE:-~/.cache/bittern}: venv/, node/node_modules/,
 # node/bin/node, bin/prometheus, bin/promtool, collector/otelcol. Each part is installed when it is
 # missing or when what it is made from has changed: instant, and without network, when everything
@@ -137,11 +137,23 @@ install_collector() {
     rm -rf "$folder"
 }
 
+# For tests/kernels/run.sh.
+install_qemu() {
+    [ "$(uname -m)" = x86_64 ] || return 0
+    ! command -v qemu-system-x86_64 >/dev/null || return 0
+    if "$here/../deploy/install-packages.sh" "" qemu-system-x86; then
+        did+=("QEMU")
+    else
+        echo "no QEMU: the tests on other kernels will be skipped" >&2
+    fi
+}
+
 mkdir -p "$cache"
 exec 9>"$cache/e2e.lock"
 flock 9
 did=()
 install_debian >&2
+install_qemu >&2
 install_python
 install_node
 install_prometheus

@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from frameworks import CACHE, HERE
 
 SERVICES = HERE / "services"
+# Loading the programs takes its time where the machine is emulated (tests/kernels/run.sh).
+START_S = 100 if os.environ.get("BITTERN_EMULATED") else 20
 AGENT = os.environ.get("BITTERN") or str(HERE.parent.parent / "build/bittern")
 
 
@@ -196,14 +198,14 @@ class Agent(Program):
         super().__init__([self.program, "--listen", f"127.0.0.1:{self.port}", *options],
                          tmp / f"bittern-{self.port}.log", env={**os.environ, **(env or {})})
         try:
-            wait_for(lambda: self.alive() and self.ready(), "/readyz", timeout=20, step=0.005)
+            wait_for(lambda: self.alive() and self.ready(), "/readyz", timeout=START_S, step=0.005)
         except BaseException as error:
             self.kill()
             raise RuntimeError(f"bittern did not become ready:\n{self.output()}") from error
         self.ready_ns = time.monotonic_ns()
 
     def get(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+        with urllib.request.urlopen(self.url + path, timeout=START_S / 2) as response:
             return response.read().decode()
 
     def ready(self):
