@@ -130,7 +130,8 @@ struct {
 	__type(value, u8);
 } unwanted_processes __weak SEC(".maps");
 
-/* Those not unwanted that have exited and are not yet gone: parents may take their time. */
+/* Those that have exited and are not yet gone, as parents may take their time; the value is whether
+ * they were wanted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

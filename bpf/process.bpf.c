@@ -11,6 +11,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+#define EEXIST 17
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline void emit(const struct record_process *what, u64 wake)
@@ -108,13 +110,13 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	struct signal_struct *signal = task->signal;
 	u32 pid = task->tgid;
 	struct record_process record = {.head = {.pid = pid, .kind = RECORD_EXIT}};
-
-	u8 one = 1;
+	u8 wanted = !bpf_map_lookup_elem(&unwanted_processes, &pid);
 
 	if (signal->live.counter)
 		return 0; /* other threads live on */
-	if (bpf_map_delete_elem(&unwanted_processes, &pid))
-		bpf_map_update_elem(&exited_processes, &pid, &one, BPF_ANY);
+	if (bpf_map_update_elem(&exited_processes, &pid, &wanted, BPF_NOEXIST) == -EEXIST)
+		return 0; /* told by another thread that ends at the same moment */
+	bpf_map_delete_elem(&unwanted_processes, &pid);
 	record.exit_code = signal->group_exit_code;
 	if (!record.exit_code)
 		record.exit_code = task->exit_code;
@@ -133,7 +135,16 @@ int BPF_PROG(process_reaped, struct task_struct *task)
 	u32 pid = task->tgid;
 	struct record_process record = {.head = {.pid = pid, .kind = RECORD_REAPED}};
 
-	if (task->pid != task->tgid || bpf_map_delete_elem(&exited_processes, &pid))
+	u8 *wanted, was_wanted;
+
+	if (task->pid != task->tgid)
+		return 0;
+	wanted = bpf_map_lookup_elem(&exited_processes, &pid);
+	if (!wanted)
+		return 0;
+	was_wanted = *wanted;
+	bpf_map_delete_elem(&exited_processes, &pid);
+	if (!was_wanted)
 		return 0;
 	set_usage(&record.usage, task->signal);
 	emit(&record, 0);
