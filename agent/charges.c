@@ -343,7 +343,7 @@ void charges_settle(struct charges *c, uint64_t now_ns)
 
 void charges_forget_process(struct charges *c, uint32_t pid)
 {
-	exchanges_each_open(c->exchanges, track_one, &(struct tracking){c, pid, 0});
+	exchanges_each(c->exchanges, track_one, &(struct tracking){c, pid, 0});
 	pool_jobs_forget(c->jobs, pid);
 }
 

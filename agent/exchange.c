@@ -331,6 +331,15 @@ void exchanges_each_open(struct exchanges *e,
 	}
 }
 
+void exchanges_each(struct exchanges *e, void (*each)(void *context, struct exchange *exchange),
+		    void *context)
+{
+	struct link_pair *list = &e->pairing.open, *item;
+
+	for (item = list->next; item != list; item = item->next)
+		each(context, exchange_of(item, open));
+}
+
 void exchanges_forget_service(struct exchanges *e, const struct service *service)
 {
 	struct link_pair *list = &e->pairing.open, *item;

@@ -187,6 +187,9 @@ void exchanges_check_limits(struct exchanges *e, uint64_t now_ns);
 /* Each request that is open and whose head is complete. */
 void exchanges_each_open(struct exchanges *e,
 			 void (*open)(void *context, struct exchange *exchange), void *context);
+/* Each that there is, also those that have ended and are held back, or are nobody's. */
+void exchanges_each(struct exchanges *e, void (*each)(void *context, struct exchange *exchange),
+		    void *context);
 /* A listing of the threads that are at work: what they have used so far is charged. */
 void exchanges_list_work_begin(struct exchanges *e);
 void exchanges_list_work(struct exchanges *e, const struct thread_state *state);

@@ -211,9 +211,9 @@ static const struct {
 	 "timeout); may be given several times, those of the most specific scope all apply",
 	 add_slo,
 	 "[SERVICE[:ROUTE]=]PERCENT[@DURATION], above 0 and below 100, 8 for one scope at most"},
-	{"slo-ignore", "[SERVICE:]ROUTE",
-	 "A route without objectives, in addition to /health, /healthz, /ready, /readyz, /livez "
-	 "and /metrics, unless an --slo names it; may be given several times",
+	{"slo-ignore", "ROUTE",
+	 "A route, or SERVICE:ROUTE, without objectives, in addition to /health, /healthz, /ready, "
+	 "/readyz, /livez and /metrics, unless an --slo names it; may be given several times",
 	 add_ignored, "a route such as /ping, or SERVICE:ROUTE"},
 	{"route", "[SERVICE=]PATTERN",
 	 "A route such as /orders/{id}/items or /files/{path...}; may be given several times, the "

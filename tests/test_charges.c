@@ -319,7 +319,14 @@ static void a_process_that_has_gone_leaves_no_job_behind(void **state)
 	account_connect(bed, 100, 8000, false);
 	read_request(bed, GET("/a"));
 	job(bed, bed->wire.now_ns, 4 * MS);
+	serve_request(bed, GET("/b"), 0, 100 * US);
+	account_connect(bed, 100, 8000, false);
+	read_request(bed, GET("/held"));
+	wire_peer_fin(&bed->wire);
+	wire_send_text(&bed->wire,
+		       OK); /* held back until it is known whether the client was gone */
 	charges_forget_process(&bed->charges, 100);
+	exchanges_settle(bed->exchanges, bed->wire.now_ns + 2 * EXCHANGE_HELD_NS);
 	wire_reset(&bed->wire);
 	charges_settle(&bed->charges, bed->wire.now_ns + 2 * POOL_JOBS_DELAY_NS);
 	assert_int_equal(pool_jobs_stats(bed->charges.jobs).waiting_count, 0);
