@@ -72,7 +72,7 @@ static int open_wakeup(struct capture *c)
 static int prepare_tls(struct bittern *skeleton, enum uprobe_mode mode)
 {
 	struct bpf_map *tables[] = {skeleton->maps.sessions, skeleton->maps.session_sockets,
-				    skeleton->maps.session_aliases};
+				    skeleton->maps.session_aliases, skeleton->maps.tls_tags};
 	struct bpf_program *program;
 	int error = 0;
 

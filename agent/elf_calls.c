@@ -183,6 +183,7 @@ struct search {
 	struct addresses slots, stubs;
 	uint64_t *places;
 	size_t count, max;
+	bool at; /* the calls themselves */
 };
 
 static void find_stubs(struct search *s, const struct code *code)
@@ -203,7 +204,9 @@ static void find_calls(struct search *s, const struct code *code)
 				      : arm64_call(code, i, &s->stubs);
 
 		if (call && i + call < code->len)
-			s->places[s->count++] = place_behind(s->file->machine, code, i + call);
+			s->places[s->count++] =
+				s->at ? code->offset + i
+				      : place_behind(s->file->machine, code, i + call);
 	}
 }
 
@@ -231,11 +234,11 @@ static int look_through(struct search *s, void (*look)(struct search *s, const s
 	return 0;
 }
 
-int elf_calls_find(int fd, const char *function, uint64_t *places, size_t max)
+static int find_places(int fd, const char *function, uint64_t *places, size_t max, bool at)
 {
 	struct elf_file file;
 	struct elf_dynamic dynamic;
-	struct search s = {.file = &file, .places = places, .max = max};
+	struct search s = {.file = &file, .places = places, .max = max, .at = at};
 	int error = elf_file_open(&file, fd);
 
 	if (error || !elf_file_dynamic(&file, &dynamic))
@@ -248,4 +251,14 @@ int elf_calls_find(int fd, const char *function, uint64_t *places, size_t max)
 	if (!error && s.slots.count)
 		error = look_through(&s, find_calls);
 	return error ? error : (int)s.count;
+}
+
+int elf_calls_find(int fd, const char *function, uint64_t *places, size_t max)
+{
+	return find_places(fd, function, places, max, false);
+}
+
+int elf_calls_find_at(int fd, const char *function, uint64_t *places, size_t max)
+{
+	return find_places(fd, function, places, max, true);
 }

@@ -21,5 +21,7 @@
  * How many, at most max; 0: none, or the function is none that the file calls so; -ENOEXEC: no such
  * file; -ENOMEM; -errno of reading. */
 int elf_calls_find(int fd, const char *function, uint64_t *places, size_t max);
+/* The same, with the offsets of the calls themselves: the arguments are in their registers. */
+int elf_calls_find_at(int fd, const char *function, uint64_t *places, size_t max);
 
 #endif

@@ -30,7 +30,7 @@ static void connection_remove(struct exchanges *e, struct connection *c)
 /* What ends requests that are open when their connection ends. */
 static const char *cut_short_by(const struct connection *c)
 {
-	if (c->end == END_RESET)
+	if (c->end == END_RESET && !(c->role == ROLE_CLIENT && c->peer_closed))
 		return "connection_reset";
 	if (c->role == ROLE_SERVER)
 		return c->peer_closed ? "aborted" : "no_response";
@@ -258,7 +258,7 @@ void exchanges_session_end(struct exchanges *e, const struct record_tls *end)
 
 	if (!c)
 		return;
-	c->forget = true;
+	c->forget |= (end->cookie & COOKIE_UNJOINED) != 0; /* else the socket is still to tell */
 	if (c->end == END_NONE && !c->finished)
 		connection_ends(e, c, END_LOCAL, c->response_end, end->head.time_ns);
 }

@@ -179,7 +179,7 @@ int exchanges_open(struct exchanges **out, const struct exchange_sink *sink);
 void exchanges_io(struct exchanges *e, const struct record_io *io);
 void exchanges_work(struct exchanges *e, const struct work *work);
 void exchanges_state(struct exchanges *e, const struct record_state *state);
-/* A TLS session that no socket tells of has ended. */
+/* A TLS session has ended: one that no socket tells of, or one that its client gave up. */
 void exchanges_session_end(struct exchanges *e, const struct record_tls *end);
 /* Tells of limits that have passed: those before now_ns whose end may be among records that are
  * not drained are not passed yet. */

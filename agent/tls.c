@@ -12,7 +12,6 @@
 #define NODE TLS_FILE_NODE
 #define CALLER (TLS_FILE_LIBSSL | TLS_FILE_CALLER)
 #define CLIENT_HELLO 22 /* the first byte of a handshake's records: RFC 8446, section 5.1 */
-#define ALL_GROUPS (TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT)
 
 struct row {
 	const char *program, *function;
@@ -33,7 +32,9 @@ static const struct row table[] = {
 	ROW("tls_read_end", "SSL_read", RETURN, 0, NODE, CLIENT),
 	ROW("tls_read_ex_end", "SSL_read_ex", BEHIND_CALL_OR_RETURN, 0, CALLER, BASE),
 	ROW("tls_handshake_end", "SSL_do_handshake", BEHIND_CALL_OR_RETURN, 0, CALLER, BASE),
+	ROW("tls_bio", "BIO_write", AT_CALL, 0, TLS_FILE_CALLER, BIO),
 	ROW("tls_free", "SSL_free", ENTRY, ARG1, LIBSSL | NODE, BASE),
+	ROW("tls_shutdown", "SSL_shutdown", ENTRY, ARG1, LIBSSL, BASE),
 	ROW("tls_connect", "SSL_set_connect_state", ENTRY, ARG1, NODE, BASE),
 	ROW("tls_write", "SSL_write", ENTRY, ARG123, LIBSSL | NODE, BASE),
 	ROW("tls_write", "SSL_write_ex", ENTRY, ARG123, LIBSSL, BASE),
@@ -175,7 +176,7 @@ static void on_io(struct tls *t, const struct record_io *io)
 	decided = *process;
 	decided.groups |= TLS_GROUP_BASE;
 	remove_process(&t->undecided, decided.pid);
-	if (decided.groups != ALL_GROUPS && add(&t->decided, decided))
+	if (decided.groups != TLS_GROUPS_ALL && add(&t->decided, decided))
 		tls_libraries_set_groups(t->libraries, decided.pid, decided.groups);
 }
 
@@ -203,6 +204,8 @@ void tls_record(struct tls *t, const struct record *record)
 	case RECORD_TLS:
 		if (record->tls->event == TLS_CONNECTS)
 			use(t, pid, TLS_GROUP_CLIENT);
+		else if (record->tls->event == TLS_BATCHES)
+			use(t, pid, TLS_GROUP_BIO);
 		break;
 	case RECORD_FORK:
 		on_fork(t, record->process);

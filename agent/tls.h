@@ -3,9 +3,10 @@
  *
  * A library is probed while a wanted process maps it (tls_libraries.h). Node's binary holds more
  * than TLS: its parser of HTTP, at which the requests of its TLS servers are seen, is on the way of
- * plain HTTP as well, and its SSL_read() is needed for what it asks of others only. So a process
- * that has served TLS_DECIDE_REQUESTS requests is free of the probes that it had no use for, until
- * it accepts or makes a TLS connection.
+ * plain HTTP as well, and its SSL_read() is needed for what it asks of others only. What Python
+ * writes into memory BIOs is needed only of programs that first receive for several sessions, and
+ * then turn to them one by one. So a process that has served TLS_DECIDE_REQUESTS requests is free
+ * of the probes that it had no use for, until it has.
  *
  * Loop thread only; per record a look at a few processes at most. */
 #ifndef BITTERN_TLS_H

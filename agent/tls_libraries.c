@@ -26,7 +26,6 @@
 /* Of /proc/PID/maps, 0.5 to 1 ms each, in one run: of new processes, and after lost news. */
 #define READS_MAX 64
 #define READS_AGAIN_MAX 8
-#define ALL_GROUPS (TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT)
 
 struct file {
 	struct file *next;
@@ -322,7 +321,7 @@ void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
 		p->pid = pid;
 		*at = p;
 	}
-	p->groups = ALL_GROUPS;
+	p->groups = TLS_GROUPS_ALL;
 	p->unread = true;
 	t->unread_count++;
 }

@@ -72,7 +72,8 @@ static int find_calls(struct tls_places *places, int fd, const struct tls_probe 
 
 		if (!(probes[i].files & TLS_FILE_CALLER))
 			continue;
-		count = elf_calls_find(fd, probes[i].function, at->offsets, UPROBE_PLACES_MAX);
+		count = (probes[i].place == TLS_PLACE_AT_CALL ? elf_calls_find_at : elf_calls_find)(
+			fd, probes[i].function, at->offsets, UPROBE_PLACES_MAX);
 		if (count < 0)
 			return count;
 		at->count = (size_t)count;

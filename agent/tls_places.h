@@ -27,13 +27,21 @@ enum tls_file { TLS_FILE_LIBSSL = 1, TLS_FILE_NODE = 2, TLS_FILE_CALLER = 4 };
 enum tls_place {
 	TLS_PLACE_ENTRY, /* the cheapest place with the arguments */
 	TLS_PLACE_RETURN, /* when the function returns: a return probe */
+	TLS_PLACE_AT_CALL, /* of files of TLS_FILE_CALLER: each call of the function, with all
+			      arguments */
 	TLS_PLACE_BEHIND_CALL, /* of files of TLS_FILE_CALLER: behind each call of the function */
 	/* The same; and for processes with no such file a return probe in their TLS_FILE_LIBSSL. */
 	TLS_PLACE_BEHIND_CALL_OR_RETURN,
 };
 
 /* Files have probes only while a process wants them that has asked for one of their groups. */
-enum tls_group { TLS_GROUP_BASE = 1, TLS_GROUP_SERVER = 2, TLS_GROUP_CLIENT = 4 };
+enum tls_group {
+	TLS_GROUP_BASE = 1,
+	TLS_GROUP_SERVER = 2,
+	TLS_GROUP_CLIENT = 4,
+	TLS_GROUP_BIO = 8,
+	TLS_GROUPS_ALL = 15,
+};
 
 struct tls_probe {
 	struct bpf_program *program;

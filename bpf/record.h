@@ -135,7 +135,8 @@ struct record_connect_failed {
 
 enum tls_event {
 	TLS_CONNECTS, /* it makes a session as a client */
-	TLS_ENDS, /* a session that was not joined to a socket is gone */
+	TLS_BATCHES, /* a thread receives for several sessions before it turns to them */
+	TLS_ENDS, /* a session has ended, before its socket or having none */
 };
 
 struct record_tls {

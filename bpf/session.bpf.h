@@ -2,12 +2,14 @@
 /* session - which session a thread uses, which socket it has, and what its plaintext tells.
  *
  * Which socket? A library that reads the socket itself does so inside its function: what the
- * thread receives there belongs to the session. An event loop receives the ciphertext first and
- * then turns to the session, at once: what the thread received last, and has not yet been taken,
- * belongs to the session that it turns to. That is believed if no other session has that socket.
- * In node the parser is called from within the receiving callback, so the socket is known and names
- * the session; the SSL object becomes known when node turns to it, or, where SSL_read() has no
- * probe, when what was written to it leaves by a socket whose request waits for an answer. */
+ * thread receives there belongs to the session. With memory BIOs a program receives the ciphertext
+ * first, puts it into the session's BIO, and turns to the session, at once. The last bytes of
+ * ciphertext, which no other has, tell which socket it came from. Where BIOs have no probe, since
+ * the program was seen to turn to the session as soon as it has received, the session takes what
+ * was received last, if no other session has that socket. In node the parser is called from within
+ * the receiving callback, so the socket is known and names the session; the SSL object becomes
+ * known when node turns to it, or, where SSL_read() has no probe, when what was written to it
+ * leaves by a socket whose request waits for an answer. */
 #ifndef BITTERN_SESSION_BPF_H
 #define BITTERN_SESSION_BPF_H
 
@@ -77,14 +79,14 @@ static __always_inline void session_name(struct session *s)
 	tls_count(TLS_UNJOINED);
 }
 
-static __always_inline void session_has_socket(struct session *s, const struct tls_thread *t)
+static __always_inline void session_has_socket(struct session *s, const struct tag *from)
 {
-	s->socket = t->socket;
-	s->arrival_ns = t->arrival_ns;
-	s->local_port = t->local_port;
-	s->peer_port = t->peer_port;
-	s->peer_closed = t->peer_closed;
-	s->c.flags |= t->flags & CONNECTION_ACCEPTED;
+	s->socket = from->socket;
+	s->arrival_ns = from->arrival_ns;
+	s->local_port = from->local_port;
+	s->peer_port = from->peer_port;
+	s->peer_closed = from->peer_closed;
+	s->c.flags |= from->flags & CONNECTION_ACCEPTED;
 }
 
 /* False: another session that is still there has this socket. */
@@ -103,31 +105,31 @@ static __always_inline bool socket_is_free(u64 socket, const struct session_key 
 static __always_inline void session_takes(struct session *s, u64 name, struct tls_thread *t)
 {
 	struct session_key key = {.name = name, .pid = current_pid()};
-	u64 socket = t->socket;
+	u64 socket = t->last.socket;
 	u8 received = t->received;
 
 	if (received == RECEIVED_NOTHING)
 		return;
 	t->received = RECEIVED_NOTHING;
 	s->has_socket_inside = received == RECEIVED_INSIDE;
-	if (s->socket == socket) {
-		s->arrival_ns = t->arrival_ns;
+	if (s->socket == socket)
 		return;
-	}
-	if (s->socket || (received == RECEIVED_OUTSIDE && !socket_is_free(socket, &key))) {
+	if (received == RECEIVED_OUTSIDE && (t->batches || !t->bios_unseen))
+		return;
+	if (s->socket || !socket_is_free(socket, &key)) {
 		tls_count(TLS_CONTRADICTIONS);
 		return;
 	}
-	session_has_socket(s, t);
+	session_has_socket(s, &t->last);
 	bpf_map_update_elem(&session_sockets, &socket, &key, BPF_ANY);
 }
 
-static __always_inline struct session *session_of_socket(const struct tls_thread *t)
+static __always_inline struct session *session_of_socket(const struct tag *from)
 {
-	struct session *s = session_create(t->socket, t->flags & CONNECTION_FROM_BIRTH);
+	struct session *s = session_create(from->socket, from->flags & CONNECTION_FROM_BIRTH);
 
 	if (s)
-		session_has_socket(s, t);
+		session_has_socket(s, from);
 	return s;
 }
 
@@ -152,9 +154,9 @@ static __always_inline void node_takes(struct tls_thread *t, u64 ssl)
 	if (received != RECEIVED_OUTSIDE || t->reads_unseen ||
 	    bpf_map_lookup_elem(&session_aliases, &alias))
 		return;
-	s = session_find(t->socket);
+	s = session_find(t->last.socket);
 	if (!s)
-		s = session_of_socket(t);
+		s = session_of_socket(&t->last);
 	if (!s)
 		return;
 	if (!s->ssl)

@@ -109,8 +109,10 @@ int tls_read(struct pt_regs *context)
 	if (!t)
 		return 0;
 	t->awaits_read = 0;
-	if (bpf_get_attach_cookie(context) & PROBE_NODE)
+	if (bpf_get_attach_cookie(context) & PROBE_NODE) {
+		t->is_node = 1;
 		node_takes(t, t->ssl);
+	}
 	return 0;
 }
 
@@ -174,6 +176,7 @@ int tls_write(struct pt_regs *context)
 		t = this_thread();
 		if (!t)
 			return 0;
+		t->is_node = 1;
 		node_takes(t, key.name);
 		socket = bpf_map_lookup_elem(&session_aliases, &key);
 		if (!socket) {
@@ -196,6 +199,32 @@ int tls_write(struct pt_regs *context)
 	return 0;
 }
 
+/* BIO_write(bio, data, length), as Python calls it for its memory BIOs. */
+SEC("uprobe")
+int tls_bio(struct pt_regs *context)
+{
+	struct tls_thread *t =
+		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
+	u64 data = ARGUMENT_2(context), len = (u32)ARGUMENT_3(context);
+	struct tag_key key = {.pid = current_pid()};
+	struct tag *tag;
+
+	if (!t)
+		return 0;
+	t->awaits_bio = 0;
+	if (len < sizeof(key.last_bytes) ||
+	    bpf_probe_read_user(&key.last_bytes, sizeof(key.last_bytes),
+				(void *)(data + len - sizeof(key.last_bytes))))
+		return 0;
+	tag = bpf_map_lookup_elem(&tls_tags, &key);
+	if (!tag)
+		return 0;
+	t->last = *tag;
+	t->received = RECEIVED_TAGGED;
+	bpf_map_delete_elem(&tls_tags, &key);
+	return 0;
+}
+
 static __always_inline void emit_event(u64 cookie, enum tls_event event)
 {
 	struct record_tls *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -213,6 +242,21 @@ static __always_inline void emit_event(u64 cookie, enum tls_event event)
 	record->event = event;
 	bpf_ringbuf_submit(record,
 			   event == TLS_CONNECTS ? BPF_RB_FORCE_WAKEUP : record_wakeup(time_ns));
+}
+
+/* A client that gives up says so, and may wait for the server to agree before it closes the socket;
+ * what it still reads then it throws away. */
+SEC("uprobe")
+int tls_shutdown(struct pt_regs *context)
+{
+	struct session *s = session_find(ARGUMENT_1(context));
+
+	if (!s || s->c.role != ROLE_CLIENT)
+		return 0;
+	s->c.role = ROLE_NONE;
+	s->c.flags |= CONNECTION_DISMISSED;
+	emit_event(s->c.cookie, TLS_ENDS);
+	return 0;
 }
 
 SEC("uprobe")
@@ -261,25 +305,26 @@ int tls_parse(struct pt_regs *context)
 	struct first_bytes first = {};
 	struct session *s;
 
-	if (!t || !t->parses || !t->socket)
+	if (!t || !t->parses || !t->last.socket)
 		return 0;
+	t->is_node = 1;
 	if (bpf_get_attach_cookie(context) & PROBE_END)
 		len -= data;
 	if (len - 1 >= 0x7fffffff)
 		return 0;
-	s = session_find(t->socket);
+	s = session_find(t->last.socket);
 	if (!s) {
-		if (!(t->flags & CONNECTION_ACCEPTED) ||
+		if (!(t->last.flags & CONNECTION_ACCEPTED) ||
 		    bpf_probe_read_user(&first, sizeof(first), (void *)data) ||
 		    !begins_request(&first, len < FIRST_BYTES ? len : FIRST_BYTES))
 			return 0;
-		s = session_of_socket(t);
+		s = session_of_socket(&t->last);
 		if (!s)
 			return 0;
 	}
 	if (s->c.role == ROLE_CLIENT)
 		return 0;
-	s->arrival_ns = t->arrival_ns;
+	s->arrival_ns = t->last.arrival_ns;
 	session_moved(s, data, len, DIRECTION_RECEIVED);
 	return 0;
 }
@@ -306,12 +351,14 @@ static __always_inline void written(struct tls_thread *t, struct connection *soc
 
 	if (io->len < t->write_len + RECORD_OVERHEAD)
 		return; /* of another: this one still has to come */
+	s = session_find(name);
+	if (s && (s->ssl || !(s->c.flags & CONNECTION_AWAITING)))
+		return; /* another's */
 	t->write_ssl = 0;
 	if (sends_handshake(socket))
 		return;
-	s = session_find(name);
 	if (!s && !(socket->flags & CONNECTION_ACCEPTED)) {
-		struct tls_thread as_socket = {
+		struct tag as_socket = {
 			.socket = name,
 			.local_port = io->local_port,
 			.peer_port = io->peer_port,
@@ -319,9 +366,6 @@ static __always_inline void written(struct tls_thread *t, struct connection *soc
 		};
 
 		s = session_of_socket(&as_socket);
-	} else if (s && (s->ssl || !(s->c.flags & CONNECTION_AWAITING))) {
-		tls_count(TLS_CONTRADICTIONS);
-		return;
 	}
 	if (!s)
 		return;
@@ -342,8 +386,57 @@ static __always_inline void blocked(const struct connection *socket)
 		s->write_blocked = 1;
 }
 
+/* The last bytes of what is being received. 0: there are too few. */
+static __always_inline u64 last_bytes(struct connection *socket, u32 len)
+{
+	struct payload p = {};
+	u64 bytes = 0;
+
+	if (len < sizeof(bytes) || payload_find(&p, socket) != PAYLOAD_FOUND ||
+	    (p.iovecs && !payload_next(&p)) || p.len < len)
+		return 0;
+	if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(p.base + len - sizeof(bytes))))
+		return 0;
+	return bytes;
+}
+
+static __always_inline void received_outside(struct tls_thread *t, const struct connection *socket)
+{
+	if (t->received == RECEIVED_OUTSIDE && t->last.socket != socket->cookie && !t->is_node &&
+	    !t->batches) {
+		t->batches = 1;
+		emit_event(0, TLS_BATCHES);
+	}
+	t->received = RECEIVED_OUTSIDE;
+	t->reads_unseen = t->awaits_read;
+	t->awaits_read = 1;
+	t->bios_unseen = t->awaits_bio;
+	t->awaits_bio = 1;
+}
+
+/* Something was received from a socket whose session is known, and is not named by it. */
+static __always_inline bool received_for(struct tls_thread *t, const struct connection *socket,
+					 const struct tls_io *io)
+{
+	u64 name = socket->cookie;
+	struct session_key *key = bpf_map_lookup_elem(&session_sockets, &name);
+	struct session *s = key ? bpf_map_lookup_elem(&sessions, key) : NULL;
+
+	if (!s || s->socket != name)
+		return false;
+	/* A library that reads the socket itself asks for a record's head and body one by one. */
+	if (!t->ssl || t->received != RECEIVED_INSIDE)
+		s->arrival_ns = io->arrival_ns;
+	if (t->ssl)
+		t->received = RECEIVED_INSIDE;
+	t->last.socket = name;
+	t->parses = 0;
+	return true;
+}
+
 __noinline int tls_moved(struct connection *socket, const struct tls_io *io)
 {
+	struct tag_key key = {};
 	struct tls_thread *t;
 
 	if (!socket || !io)
@@ -358,20 +451,28 @@ __noinline int tls_moved(struct connection *socket, const struct tls_io *io)
 			written(t, socket, io);
 		return 0;
 	}
-	/* A library that reads the socket itself asks for a record's head and body one by one. */
-	if (t->received != RECEIVED_INSIDE || !t->ssl || t->socket != socket->cookie)
-		t->arrival_ns = io->arrival_ns;
-	t->socket = socket->cookie;
-	t->local_port = io->local_port;
-	t->peer_port = io->peer_port;
-	t->flags = socket->flags;
-	t->peer_closed = io->peer_closed;
-	t->received = t->ssl ? RECEIVED_INSIDE : RECEIVED_OUTSIDE;
+	if (!t->is_node && received_for(t, socket, io))
+		return 0;
+	if (!t->ssl)
+		received_outside(t, socket);
+	if (!t->ssl || t->received != RECEIVED_INSIDE || t->last.socket != socket->cookie)
+		t->last.arrival_ns = io->arrival_ns;
+	t->last.socket = socket->cookie;
+	t->last.local_port = io->local_port;
+	t->last.peer_port = io->peer_port;
+	t->last.flags = socket->flags;
+	t->last.peer_closed = io->peer_closed;
+	if (t->ssl)
+		t->received = RECEIVED_INSIDE;
 	t->parses = 1;
 	if (!tls_parsers)
 		tls_parsers = true;
-	t->reads_unseen = t->awaits_read;
-	t->awaits_read = 1;
+	if (t->ssl || t->is_node)
+		return 0;
+	key.last_bytes = last_bytes(socket, io->len);
+	key.pid = current_pid();
+	if (key.last_bytes)
+		bpf_map_update_elem(&tls_tags, &key, &t->last, BPF_ANY);
 	return 0;
 }
 

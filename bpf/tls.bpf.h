@@ -6,6 +6,7 @@
 #include "maps.bpf.h"
 
 #define SESSIONS_MAX 16384
+#define TAGS_MAX 1024
 
 /* A session is named by its SSL object; in node, where the parser of requests does not know it, by
  * its socket's cookie. */
@@ -78,21 +79,45 @@ struct tls_io {
 	u8 unused[6];
 };
 
-enum received {
-	RECEIVED_NOTHING, /* or what it received was taken into account */
-	RECEIVED_OUTSIDE, /* for the session that it turns to next (a memory BIO) */
-	RECEIVED_INSIDE, /* while it was in a call of the library for thread.ssl */
+/* What the last bytes of ciphertext came from, of sockets whose session is not known. */
+struct tag_key {
+	u64 last_bytes;
+	u32 pid;
+	u32 unused;
 };
 
-/* A thread that uses TLS. */
-struct tls_thread {
-	/* What it received last from a socket with TLS. */
+struct tag {
 	u64 socket;
 	u64 arrival_ns;
 	u16 local_port, peer_port;
 	u16 flags; /* enum connection_flags */
 	u8 peer_closed;
+	u8 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TAGS_MAX);
+	__type(key, struct tag_key);
+	__type(value, struct tag);
+} tls_tags __weak SEC(".maps");
+
+enum received {
+	RECEIVED_NOTHING, /* or what it received was taken into account */
+	RECEIVED_OUTSIDE, /* likely for the session that it turns to next (a memory BIO) */
+	RECEIVED_TAGGED, /* surely: it has just put it into its memory BIO */
+	RECEIVED_INSIDE, /* while it was in a call of the library for thread.ssl */
+};
+
+/* A thread that uses TLS. */
+struct tls_thread {
+	struct tag last; /* what it received last from a socket with TLS */
 	u8 received; /* enum received */
+	u8 batches; /* it receives for several sessions before it turns to them */
+	u8 awaits_bio; /* nothing was put into a memory BIO since it last received */
+	u8 bios_unseen; /* nor was there between that and the time before: it has no probe */
+	u8 is_node;
+	u8 unused_too[3];
 	/* The library's function that it is in. */
 	u64 ssl; /* 0: in none */
 	u64 buffer;

@@ -117,6 +117,34 @@ static void a_session_without_a_socket_ends_by_itself(void **state)
 	exchanges_session_end(bed->exchanges, &end); /* of one that is not known */
 }
 
+static void a_client_that_gives_up_has_timed_out_before_its_socket_closes(void **state)
+{
+	struct bed *bed = *state;
+	struct record_tls end;
+
+	bed->wire.is_client = true;
+	wire_send_text(&bed->wire, GET("/"));
+	bed->wire.now_ns += WIRE_SECOND;
+	end = end_of(bed);
+	end.cookie = bed->wire.cookie | COOKIE_TLS;
+	exchanges_session_end(bed->exchanges, &end);
+	expect(bed, "GET / 0 timeout");
+	wire_finish(&bed->wire);
+	expect(bed, "");
+	assert_int_equal(exchanges_stats(bed->exchanges).connection_count, 0);
+}
+
+static void a_reset_behind_a_close_is_not_what_ends_a_client(void **state)
+{
+	struct bed *bed = *state;
+
+	bed->wire.is_client = true;
+	wire_send_text(&bed->wire, GET("/"));
+	wire_peer_fin(&bed->wire);
+	wire_reset(&bed->wire); /* the answer to its goodbye */
+	expect(bed, "GET / 0 no_response");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +154,8 @@ int main(void)
 		TLS_TEST(an_answer_without_length_ends_with_the_socket),
 		TLS_TEST(a_listing_of_all_keeps_it),
 		TLS_TEST(a_session_without_a_socket_ends_by_itself),
+		TLS_TEST(a_client_that_gives_up_has_timed_out_before_its_socket_closes),
+		TLS_TEST(a_reset_behind_a_close_is_not_what_ends_a_client),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

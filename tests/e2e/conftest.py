@@ -5,6 +5,7 @@ import os
 import pytest
 
 import frameworks
+from certificate import Certificate
 from harness import SERVICES, Agent, Service
 
 
@@ -44,6 +45,11 @@ def pytest_runtest_makereport(item, call):
             report.sections.append(
                 (f"output of {program.process.args[0]}", program.output()[-3000:]))
     return report
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    return Certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

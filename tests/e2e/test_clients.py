@@ -40,17 +40,18 @@ COMMANDS = {
 class Scene:
     """A caller, what it calls, and an agent; and what the caller's metrics must be."""
 
-    def __init__(self, agent, service, library):
+    def __init__(self, agent, service, library, scheme="http", env=None):
         self.library = library
+        self.scheme = scheme
         self.agent = agent()
-        self.backend = service([BIN / "python", "server.py"], "backend")
-        self.caller = service(*COMMANDS[library.service])
+        self.backend = service([BIN / "python", "server.py"], "backend", env=env)
+        self.caller = service(*COMMANDS[library.service], env=env)
         self.requests = 0
         self.outcomes, self.durations, self.failures = (collections.Counter() for _ in range(3))
 
     def call(self, path, count=1, at="127.0.0.1", port=None, **options):
         """What the caller was told of count calls of the path of the backend."""
-        url = f"http://{at}:{port or self.backend.port}{path}"
+        url = f"{self.scheme}://{at}:{port or self.backend.port}{path}"
         query = urllib.parse.urlencode({"url": url, "count": count, **options})
         with urllib.request.urlopen(
                 f"http://127.0.0.1:{self.caller.port}/{self.library.id}?{query}") as response:
@@ -97,7 +98,7 @@ class Scene:
         of_durations = {(s.labels.get("http_request_method"), s.labels.get("url_scheme"),
                          s.labels.get("network_protocol_version"), s.labels.get("http_route"))
                         for s in mine if s.name == f"{DURATION}_count"}
-        assert of_durations <= {("GET", "http", "1.1", None)}
+        assert of_durations <= {("GET", self.scheme, "1.1", None)}
         seen = collections.defaultdict(set)
         for s in mine:
             if s.name == REQUESTS:

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTPS: services that terminate TLS themselves. The truth is what the application counted."""
 
-import ssl
-import subprocess
-
 import pytest
 
 import frameworks
@@ -16,26 +13,6 @@ PYTHON = ["fastapi-h11-asyncio", "fastapi-httptools-uvloop", "flask-sync", "flas
 NODE = ["node", "express", "fastify", "cluster"]
 
 every_framework = pytest.mark.parametrize("framework", PYTHON + NODE)
-
-
-class Certificate:
-    """Of localhost, signed by itself."""
-
-    def __init__(self, folder):
-        self.path, self.key = folder / "cert.pem", folder / "key.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-             "-keyout", self.key, "-out", self.path], check=True, capture_output=True)
-        self.environment = {"TLS_CERT": str(self.path), "TLS_KEY": str(self.key)}
-
-    def client(self):
-        return ssl.create_default_context(cafile=self.path)
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    return Certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

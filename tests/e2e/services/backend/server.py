@@ -7,6 +7,7 @@ import os
 import time
 import urllib.parse
 
+import shop
 import truth
 
 
@@ -59,4 +60,8 @@ class Server(http.server.ThreadingHTTPServer):
         pass  # clients that leave are what it is for
 
 
-Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+if shop.TLS:
+    server.socket = shop.TLS.wrap_socket(server.socket, server_side=True,
+                                         do_handshake_on_connect=False)
+server.serve_forever()

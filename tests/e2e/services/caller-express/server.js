@@ -2,6 +2,7 @@
 // See caller_fastapi/api.py.
 'use strict';
 const http = require('http');
+const https = require('https');
 const axios = require('axios');
 const express = require('express');
 
@@ -17,7 +18,8 @@ const callers = {
   },
 
   http: (url, headers, timeout) => new Promise((resolve, reject) => {
-    const request = http.get(url, { headers, timeout }, (response) => {
+    const { get } = url.startsWith('https:') ? https : http;
+    const request = get(url, { headers, timeout }, (response) => {
       response.on('error', reject).on('end', () => resolve(response.statusCode)).resume();
     });
     request.on('error', reject).on('timeout', () => request.destroy(new Error('timeout')));
@@ -25,6 +27,25 @@ const callers = {
 };
 
 const app = express();
+app.get('/many/:library', async (req, res) => {
+  const agent = new https.Agent({ keepAlive: true });
+  const ask = {
+    fetch: async (url) => callers.fetch(url, {}, 20000),
+    axios: async (url) => (await axios.get(url, { httpsAgent: agent })).status,
+    http: (url) => new Promise((resolve, reject) => {
+      https.get(url, { agent }, (response) => {
+        response.on('end', () => resolve(response.statusCode)).resume();
+      }).on('error', reject);
+    }),
+  }[req.params.library];
+  const session = async (port, i) => {
+    const results = [];
+    for (let n = 0; n <= i; n += 1) results.push(await ask(`https://localhost:${port}/`));
+    return results;
+  };
+  res.json(await Promise.all([].concat(req.query.port).map(session)));
+  agent.destroy();
+});
 app.get('/:library', async (req, res) => {
   const { url, count = 1, host, timeout = 20 } = req.query;
   const results = [];
