@@ -48,13 +48,13 @@ class Findings:
         self.losses = collections.Counter()
 
 
-def round_with_bittern(table, findings, service, tmp, after=lambda: None, build=Bittern):
+def round_with_bittern(table, findings, service, tmp, *options, after=lambda: None, build=Bittern):
     """(us of CPU per request of the service, of the agent).
 
     after() runs while the agent still does.
     """
     with contextlib.ExitStack() as stack:
-        agent = build(stack, tmp)
+        agent = build(stack, tmp, *options)
         findings.start_ms.append(agent.start_ms())
         findings.idle_rss.append(rss_bytes(agent.pid) / MB)
         before = cpu_ns(agent.pid)
@@ -112,16 +112,24 @@ def compare_node_http(table, findings, tmp):
                 return us
 
         def bittern():
-            return round_with_bittern(table, findings, service, tmp, lambda: pairs_in("bittern"))
+            return round_with_bittern(table, findings, service, tmp,
+                                      after=lambda: pairs_in("bittern"))
+
+        def no_cpu():
+            return round_with_bittern(table, Findings(), service, tmp, "--no-cpu")
 
         def base():
             return round_with_bittern(table, Findings(), service, tmp, build=measure.Base)
 
         rounds = cycles(table, CYCLES, [
-            ("plain", plain), ("bittern", bittern), ("floor", floor),
+            ("plain", plain), ("bittern", bittern), ("no_cpu", no_cpu), ("floor", floor),
             ("again", lambda: service.measure(ROUND_S)[0]),
             *([("base", base)] if measure.Base.program else [])])
     compare_bittern(table, "node http", rounds, "<= 1.0 us")
+    service, agent = zip(*rounds["no_cpu"])
+    table.compare("node http: bittern --no-cpu", rounds["plain"], service, spread(agent, ".2f"))
+    table.compare("node http: CPU per route (--no-cpu, bittern)", service,
+                  [us for us, _ in rounds["bittern"]], f"{'':<20}  <= 0.4 us")
     table.compare("node http: empty programs (floor)", rounds["plain"], rounds["floor"])
     if "base" in rounds:
         table.compare("node http: bittern, against BASE",
@@ -170,6 +178,40 @@ def compare_pairs(table, pairs):
     for name, states in pairs.items():
         table.compare(f"{name}: empty programs", states["plain"], states["floor"])
         table.compare(f"{name}: bittern", states["plain"], states["bittern"])
+
+
+# Name, whether the process is wanted, kind of switches.c
+SWITCHES = [
+    ("somebody else's threads", False, "threads"),
+    ("somebody else's processes", False, "processes"),
+    ("node's idle threads", True, "threads"),
+    ("node's pool jobs", True, "jobs"),
+]
+
+
+def context_switches(table, findings, tmp):
+    with contextlib.ExitStack() as stack:
+        processes = {wanted: measure.Switches(stack, wanted) for wanted in (False, True)}
+
+        def switch():
+            return [processes[wanted].measure(kind) for _, wanted, kind in SWITCHES]
+
+        def switch_beside(*options):
+            with contextlib.ExitStack() as beside:
+                agent = Bittern(beside, tmp, *options)
+                found = switch()
+                findings.losses.update(agent.scrape().losses())
+                agent.stop_clean()
+                return found
+
+        rounds = cycles(table, CYCLES, [
+            ("plain", switch), ("bittern", switch_beside),
+            ("--no-cpu", lambda: switch_beside("--no-cpu"))])
+    for at, (name, _, _) in enumerate(SWITCHES):
+        plain, bittern, no_cpu = ([times[at] for times in rounds[state]]
+                                  for state in ("plain", "bittern", "--no-cpu"))
+        table.compare(f"{name}: bittern", plain, bittern)
+        table.compare(f"{name}: bittern --no-cpu", plain, no_cpu)
 
 
 def named(losses):
@@ -361,7 +403,7 @@ def parts(table, findings, tmp):
              lambda *to: sdks.python_variants(*to, "prometheus-fastapi-instrumentator"))):
         yield f"{name}: SDKs", lambda: compare_sdks(table, tmp, name, variants)
     yield "other processes' pairs", lambda: compare_pairs(table, pairs)
-    for part in (idle, full_load, start_up, scrape):
+    for part in (context_switches, idle, full_load, start_up, scrape):
         yield part.__name__.replace("_", " "), lambda: part(table, findings, tmp)
     yield "OTLP", lambda: otlp.measure_all(table, tmp, 4 if QUICK else 20)
 
@@ -371,6 +413,8 @@ SECTIONS = {
                   "agent, us", "               budget"),
     "other processes' pairs": ("another process's write + read, ns", "plain", "with",
                                "difference", "ratio"),
+    "context switches": ("CPU per switch, 100,000 a second, ns", "plain", "with", "difference",
+                         "ratio"),
     "idle": ("the agent itself", "", "", "", "", "budget, remarks"),
 }
 

@@ -173,3 +173,21 @@ class Pairs:
     def measure(self, kind):
         self.process.stdin.write(f"{kind} {self.COUNTS[kind]}\n")
         return float(self.process.stdout.readline())
+
+
+class Switches:
+    """ns of CPU per switch of context between two that take turns. See switches.c. wanted: its
+    program is called as node's is."""
+
+    COUNT = 40_000
+
+    def __init__(self, stack, wanted):
+        program = BUILT / ("wanted/node" if wanted else "switches")
+        self.process = subprocess.Popen([*ON_SERVICE_CPU, program], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        stack.enter_context(self.process)
+        stack.callback(self.process.kill)
+
+    def measure(self, kind):
+        self.process.stdin.write(f"{kind} {self.COUNT}\n")
+        return float(self.process.stdout.readline())
