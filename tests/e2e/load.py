@@ -165,6 +165,46 @@ async def _client(address, requests, pipeline, keep_alive, tls, result):
         connection.close()
 
 
+def run_bursts(address, bursts, connections=8):
+    """Sends the requests of each burst (seconds to wait before it, requests) at once, on as many
+    connections as that takes, and waits for every response. A function instead of requests is
+    called when all so far have been answered, and that long ago."""
+    return asyncio.run(_run_bursts(address, bursts, connections))
+
+
+async def _run_bursts(address, bursts, connections):
+    result, idle, limit = Result(), [], asyncio.Semaphore(connections)
+
+    async def send(request):
+        async with limit:
+            while idle and not idle[-1].usable:
+                idle.pop().close()
+            connection = idle.pop() if idle else await Connection.open(address)
+            sent_ns = time.monotonic_ns()
+            await connection.send(request.encode())
+            response = await connection.response(request.method)
+            result.samples.append(Sample(request, response.status, sent_ns, time.monotonic_ns()))
+            if response.closes:
+                connection.close()
+            else:
+                idle.append(connection)
+
+    sending = []
+    for wait_s, requests in bursts:
+        if callable(requests):
+            await asyncio.gather(*sending)
+            sending.clear()
+        await asyncio.sleep(wait_s)
+        if callable(requests):
+            requests()
+        else:
+            sending += [asyncio.create_task(send(request)) for request in requests]
+    await asyncio.gather(*sending)
+    for connection in idle:
+        connection.close()
+    return result
+
+
 ITEM = b'{"id": 1, "name": "reed"}'
 JSON = (("Content-Type", "application/json"),)
 
