@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTPS: services that terminate TLS themselves. The truth is what the application counted."""
 
+import http.client
+
 import pytest
 
 import frameworks
@@ -36,7 +38,6 @@ def assert_https(page, shop, name):
     samples = page.values("http_server_request_duration_seconds_count", service_name=name)
     assert {(s.labels["url_scheme"], s.labels["server_port"]) for s in samples} == {
         ("https", str(shop.port))}
-    assert not page.values("bittern_agent_tls_unjoined_sessions_total")
     assert not page.values("bittern_agent_tls_contradictions_total")
     assert not page.values("bittern_service_undecoded_connections_total", service_name=name)
 
@@ -50,6 +51,7 @@ def check(bittern, shop, framework, result):
     name = frameworks.BY_ID[framework].name
     assert_exact(page, name, truth_counts(lines))
     assert_https(page, shop, name)
+    assert not page.values("bittern_agent_tls_unjoined_sessions_total")
     queued = page.total("bittern_http_server_queue_duration_seconds_count", service_name=name)
     assert queued == len(lines)
 
@@ -87,3 +89,26 @@ def test_without_probes_tls_is_not_decoded_and_said_so(agent, tls_service, certi
                            service_name="node-shop")
     assert page.total("bittern_service_undecoded_connections_total",
                       service_name="node-shop") == 4
+
+
+@every_framework
+def test_a_session_that_is_older_than_the_agent_is_picked_up_at_its_next_request(
+        agent, tls_service, certificate, framework):
+    shop = tls_service(framework)
+    old = http.client.HTTPSConnection("localhost", shop.port, context=certificate.client())
+
+    def ask():
+        old.request("GET", "/ok")
+        response = old.getresponse()
+        assert response.status == 200 and response.read()
+
+    ask()
+    bittern = agent()
+    for _ in range(3):
+        ask()
+    shop.settle()
+    page = bittern.scrape()
+    name = frameworks.BY_ID[framework].name
+    assert page.counts(name) == {("GET", "/ok", "200"): 3}
+    assert not page.losses(), page.losses()
+    assert_https(page, shop, name)
