@@ -330,13 +330,13 @@ int tls_parse(struct pt_regs *context)
 }
 
 /* Whether what is being sent begins as a handshake does. */
-static __always_inline bool sends_handshake(struct connection *socket)
+__noinline int sends_handshake(struct connection *socket)
 {
 	struct payload p = {};
 	u8 first = 0;
 
-	if (payload_find(&p, socket) != PAYLOAD_FOUND || (p.iovecs && !payload_next(&p)))
-		return false;
+	if (!socket || payload_find(&p, socket) != PAYLOAD_FOUND || (p.iovecs && !payload_next(&p)))
+		return 0;
 	bpf_probe_read_user(&first, sizeof(first), (void *)p.base);
 	return first == CONTENT_HANDSHAKE;
 }
@@ -386,13 +386,14 @@ static __always_inline void blocked(const struct connection *socket)
 		s->write_blocked = 1;
 }
 
-/* The last bytes of what is being received. 0: there are too few. */
-static __always_inline u64 last_bytes(struct connection *socket, u32 len)
+/* The last bytes of what is being received. 0: there are too few. A function of its own: 6.12
+ * counts what stands on the stack of its caller on the way to session_moved(). */
+__noinline u64 last_bytes(struct connection *socket, u32 len)
 {
 	struct payload p = {};
 	u64 bytes = 0;
 
-	if (len < sizeof(bytes) || payload_find(&p, socket) != PAYLOAD_FOUND ||
+	if (!socket || len < sizeof(bytes) || payload_find(&p, socket) != PAYLOAD_FOUND ||
 	    (p.iovecs && !payload_next(&p)) || p.len < len)
 		return 0;
 	if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)(p.base + len - sizeof(bytes))))
