@@ -18,31 +18,39 @@ struct row {
 	enum tls_place place;
 	unsigned arguments;
 	uint8_t files, groups;
+	uint8_t cookie;
 };
 
-#define ROW(program, function, place, arguments, files, group)                            \
-	{                                                                                 \
-		program, function, TLS_PLACE_##place, arguments, files, TLS_GROUP_##group \
+#define ROW(program, function, place, arguments, files, group)                               \
+	{                                                                                    \
+		program, function, TLS_PLACE_##place, arguments, files, TLS_GROUP_##group, 0 \
+	}
+
+/* The verifier takes its time over what tells plaintext: so that is one program. */
+#define PLAINTEXT(what, function, place, arguments, files, group)                                  \
+	{                                                                                          \
+		"tls_plaintext", function, TLS_PLACE_##place, arguments, files, TLS_GROUP_##group, \
+			TLS_##what                                                                 \
 	}
 
 /* In the order of attaching: ends before begins, so that no begin is seen without its end, and
  * writing before reading, so that no request is seen without its response. */
 static const struct row table[] = {
-	ROW("tls_read_end", "SSL_read", RETURN, 0, LIBSSL, BASE),
-	ROW("tls_read_end", "SSL_read", RETURN, 0, NODE, CLIENT),
-	ROW("tls_read_ex_end", "SSL_read_ex", BEHIND_CALL_OR_RETURN, 0, CALLER, BASE),
+	PLAINTEXT(READ_ENDS, "SSL_read", RETURN, 0, LIBSSL, BASE),
+	PLAINTEXT(READ_ENDS, "SSL_read", RETURN, 0, NODE, CLIENT),
+	PLAINTEXT(READ_EX_ENDS, "SSL_read_ex", BEHIND_CALL_OR_RETURN, 0, CALLER, BASE),
 	ROW("tls_handshake_end", "SSL_do_handshake", BEHIND_CALL_OR_RETURN, 0, CALLER, BASE),
 	ROW("tls_bio", "BIO_write", AT_CALL, 0, TLS_FILE_CALLER, BIO),
 	ROW("tls_free", "SSL_free", ENTRY, ARG1, LIBSSL | NODE, BASE),
 	ROW("tls_shutdown", "SSL_shutdown", ENTRY, ARG1, LIBSSL, BASE),
 	ROW("tls_connect", "SSL_set_connect_state", ENTRY, ARG1, NODE, BASE),
-	ROW("tls_write", "SSL_write", ENTRY, ARG123, LIBSSL | NODE, BASE),
-	ROW("tls_write", "SSL_write_ex", ENTRY, ARG123, LIBSSL, BASE),
+	PLAINTEXT(WRITES, "SSL_write", ENTRY, ARG123, LIBSSL | NODE, BASE),
+	PLAINTEXT(WRITES, "SSL_write_ex", ENTRY, ARG123, LIBSSL, BASE),
 	ROW("tls_handshake", "SSL_do_handshake", ENTRY, ARG1, LIBSSL, BASE),
 	ROW("tls_read", "SSL_read", ENTRY, ARG12, LIBSSL, BASE),
 	ROW("tls_read", "SSL_read", ENTRY, ARG12, NODE, CLIENT),
 	ROW("tls_read_ex", "SSL_read_ex", ENTRY, ARG124, LIBSSL, BASE),
-	ROW("tls_parse", "llhttp_execute", ENTRY, ARG12 | PROLOGUE_ARG3_OR_END, NODE, SERVER),
+	PLAINTEXT(PARSES, "llhttp_execute", ENTRY, ARG12 | PROLOGUE_ARG3_OR_END, NODE, SERVER),
 };
 
 #define PROBE_COUNT (sizeof(table) / sizeof(table[0]))
@@ -82,6 +90,7 @@ int tls_open(struct tls **out, struct capture *capture, enum uprobe_mode mode)
 			.arguments = table[i].arguments,
 			.files = table[i].files,
 			.groups = table[i].groups,
+			.cookie = table[i].cookie,
 		};
 		if (!t->probes[i].program)
 			error = -ENOENT;

@@ -77,6 +77,7 @@ static int find_calls(struct tls_places *places, int fd, const struct tls_probe 
 		if (count < 0)
 			return count;
 		at->count = (size_t)count;
+		at->cookie = probes[i].cookie;
 		if (count)
 			found = 0;
 	}
@@ -106,8 +107,9 @@ int tls_places_find(struct tls_places *places, int fd, const char *path,
 		if (!(probes[i].files & places->kind) || !symbol->offset ||
 		    probes[i].place == TLS_PLACE_BEHIND_CALL)
 			continue;
+		at->cookie = probes[i].cookie;
 		if (places->kind == TLS_FILE_NODE)
-			at->cookie = TLS_COOKIE_NODE;
+			at->cookie |= TLS_COOKIE_NODE;
 		if (probes[i].place == TLS_PLACE_ENTRY) {
 			find_entry(at, fd, machine, symbol, &probes[i]);
 		} else {

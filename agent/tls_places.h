@@ -21,6 +21,7 @@
 /* What bpf_get_attach_cookie() tells a program. */
 #define TLS_COOKIE_END 1 /* argument 3 is argument 2 + argument 3 */
 #define TLS_COOKIE_NODE 2 /* in a file of kind TLS_FILE_NODE */
+#define TLS_COOKIE_FREE 4 /* from this bit on it is the probe's own */
 
 enum tls_file { TLS_FILE_LIBSSL = 1, TLS_FILE_NODE = 2, TLS_FILE_CALLER = 4 };
 
@@ -50,6 +51,7 @@ struct tls_probe {
 	unsigned arguments; /* enum prologue_argument, of TLS_PLACE_ENTRY */
 	uint8_t files; /* enum tls_file */
 	uint8_t groups; /* enum tls_group: in any of them */
+	uint8_t cookie; /* bits from TLS_COOKIE_FREE on: a program can be at several functions */
 };
 
 struct tls_places {

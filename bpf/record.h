@@ -133,6 +133,15 @@ struct record_connect_failed {
 	__u8 peer_address[16]; /* network order; AF_INET: the first four */
 };
 
+/* Part of the attach cookie of the program tls_plaintext: at which function it is. */
+enum tls_plaintext {
+	TLS_READ_EX_ENDS = 4,
+	TLS_READ_ENDS = 8,
+	TLS_WRITES = 12,
+	TLS_PARSES = 16,
+	TLS_PLAINTEXT_MASK = 28,
+};
+
 enum tls_event {
 	TLS_CONNECTS, /* it makes a session as a client */
 	TLS_BATCHES, /* a thread receives for several sessions before it turns to them */

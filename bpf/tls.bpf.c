@@ -18,6 +18,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* The attach cookie. */
 #define PROBE_END 1 /* the third argument is the end of the data, not its length */
 #define PROBE_NODE 2
+/* and enum tls_plaintext */
 
 #define CONTENT_HANDSHAKE 22
 #define RECORD_OVERHEAD 17 /* the least that a TLS record adds to its plaintext */
@@ -86,8 +87,7 @@ int tls_read_ex(struct pt_regs *context)
 }
 
 /* Behind the call, or at the return. What was there before the call is 0 in CPython. */
-SEC("uprobe")
-int tls_read_ex_end(struct pt_regs *context)
+static __always_inline int read_ex_end(void)
 {
 	struct tls_thread *t =
 		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
@@ -116,15 +116,14 @@ int tls_read(struct pt_regs *context)
 	return 0;
 }
 
-SEC("uprobe")
-int tls_read_end(struct pt_regs *context)
+static __always_inline int read_end(struct pt_regs *context, u64 cookie)
 {
 	struct tls_thread *t =
 		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
 	s32 len = RETURNED(context);
 
 	if (t && t->ssl && !t->len_at)
-		read_done(t, len > 0 ? len : 0, bpf_get_attach_cookie(context) & PROBE_NODE);
+		read_done(t, len > 0 ? len : 0, cookie & PROBE_NODE);
 	return 0;
 }
 
@@ -162,8 +161,7 @@ int tls_handshake_end(struct pt_regs *context)
 	return 0;
 }
 
-SEC("uprobe")
-int tls_write(struct pt_regs *context)
+static __always_inline int write(struct pt_regs *context, u64 cookie)
 {
 	struct session_key key = {.name = ARGUMENT_1(context), .pid = current_pid()};
 	u64 buffer = ARGUMENT_2(context), len = ARGUMENT_3(context), *socket;
@@ -172,7 +170,7 @@ int tls_write(struct pt_regs *context)
 
 	if (len - 1 >= 0x7fffffff)
 		return 0;
-	if (bpf_get_attach_cookie(context) & PROBE_NODE) {
+	if (cookie & PROBE_NODE) {
 		t = this_thread();
 		if (!t)
 			return 0;
@@ -296,8 +294,7 @@ int tls_connect(struct pt_regs *context)
 /* --- node --- */
 
 /* llhttp_execute(parser, data, length). */
-SEC("uprobe")
-int tls_parse(struct pt_regs *context)
+static __always_inline int parse(struct pt_regs *context, u64 cookie)
 {
 	struct tls_thread *t =
 		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
@@ -308,7 +305,7 @@ int tls_parse(struct pt_regs *context)
 	if (!t || !t->parses || !t->last.socket)
 		return 0;
 	t->is_node = 1;
-	if (bpf_get_attach_cookie(context) & PROBE_END)
+	if (cookie & PROBE_END)
 		len -= data;
 	if (len - 1 >= 0x7fffffff)
 		return 0;
@@ -327,6 +324,24 @@ int tls_parse(struct pt_regs *context)
 	s->arrival_ns = t->last.arrival_ns;
 	session_moved(s, data, len, DIRECTION_RECEIVED);
 	return 0;
+}
+
+/* One program for all that tells plaintext: the verifier takes its time over what they share. */
+SEC("uprobe")
+int tls_plaintext(struct pt_regs *context)
+{
+	u64 cookie = bpf_get_attach_cookie(context);
+
+	switch (cookie & TLS_PLAINTEXT_MASK) {
+	case TLS_READ_EX_ENDS:
+		return read_ex_end();
+	case TLS_READ_ENDS:
+		return read_end(context, cookie);
+	case TLS_WRITES:
+		return write(context, cookie);
+	default:
+		return parse(context, cookie);
+	}
 }
 
 /* Whether what is being sent begins as a handshake does. */
