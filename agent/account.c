@@ -279,13 +279,13 @@ static bool on_begun_turn(void *context, const struct exchange *x, uint64_t cpu_
 	return !a->charges || charges_begun_turn(a->charges, x, cpu_ns);
 }
 
-static void on_worked_after(void *context, const struct exchange_ended *ended,
+static void on_worked_after(void *context, const struct exchange_ended *ended, bool certain,
 			    const struct costs *costs)
 {
 	struct account *a = context;
 
 	if (a->charges)
-		charges_worked_after(a->charges, ended, costs);
+		charges_worked_after(a->charges, ended, certain, costs);
 }
 
 /* --- what nobody reads --- */

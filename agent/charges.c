@@ -134,12 +134,18 @@ void charges_worked(struct charges *c, struct exchange *x, enum exchange_work ho
 	costs_add(&x->costs, &part);
 }
 
-void charges_worked_after(struct charges *c, const struct exchange_ended *ended,
+void charges_worked_after(struct charges *c, const struct exchange_ended *ended, bool certain,
 			  const struct costs *costs)
 {
 	uint32_t route = ended->route ? ended->route->id : ROUTES_ID_MAX - 1;
-	struct costs part = usual_part(c, ended->service,
-				       learned_of(c, ended->service, route, LEARNED_AFTER), costs);
+	struct costs part;
+
+	if (certain) {
+		enter(c, ended->service, ended->route, costs, 0);
+		return;
+	}
+	part = usual_part(c, ended->service, learned_of(c, ended->service, route, LEARNED_AFTER),
+			  costs);
 
 	enter(c, ended->service, ended->route, &part, 0);
 }
@@ -224,6 +230,8 @@ void charges_enter(struct charges *c, struct exchange *x, const struct route *ro
 
 void charges_read(struct charges *c, struct exchange *x)
 {
+	if (!x->deferred)
+		return;
 	x->pool = pool_jobs_request(c->jobs, x->pid, x->tid, x, x->start_ns);
 	if (x->pool)
 		pool_jobs_route(c->jobs, x->pool, x->service, route_now(x));
@@ -285,8 +293,11 @@ void charges_job(struct charges *c, const struct record_job *record)
 {
 	struct service *service = services_of(c->services, (pid_t)record->head.pid);
 
-	if (service)
-		service->undecided_ns += (int64_t)record->work.owner.cpu_ns;
+	if (!service || service->runtime != RUNTIME_PYTHON) {
+		exchanges_job(c->exchanges, &record->work);
+		return;
+	}
+	service->undecided_ns += (int64_t)record->work.owner.cpu_ns;
 	pool_jobs_job(c->jobs, &(struct pool_job){
 				       .pid = record->head.pid,
 				       .tid = record->work.tid,
@@ -316,13 +327,12 @@ void charges_listed(struct charges *c, const struct thread_state *state)
 {
 	struct service *service;
 
-	if (!state->waker_tid) {
+	service = services_of(c->services, (pid_t)state->pid);
+	if (!state->waker_tid || !service || service->runtime != RUNTIME_PYTHON) {
 		exchanges_list_work(c->exchanges, state);
 		return;
 	}
-	service = services_of(c->services, (pid_t)state->pid);
-	if (service)
-		service->running_ns += state->cost.cpu_ns;
+	service->running_ns += state->cost.cpu_ns;
 	pool_jobs_job(c->jobs, &(struct pool_job){
 				       .pid = state->pid,
 				       .tid = state->tid,

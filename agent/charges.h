@@ -13,7 +13,8 @@
  * What a Python loop used in a turn for several requests is split by what requests of their routes
  * cost in a turn, which is learned from all turns, of one request or more.
  *
- * What the threads of pools did is reported by jobs, and pool_jobs.h finds out for whom.
+ * What the threads of pools did is reported by jobs. Node.js gives a job away while it works for
+ * the request; of Python's loops, which work in turns, pool_jobs.h finds out for whom a job is.
  *
  * What the processes of a service have used beyond that is "{unattributed}".
  *
@@ -59,7 +60,7 @@ void charges_worked(struct charges *c, struct exchange *x, enum exchange_work ho
 void charges_worked_turn(struct charges *c, struct exchange *const *list, size_t count,
 			 const struct costs *costs);
 bool charges_begun_turn(struct charges *c, const struct exchange *x, uint64_t cpu_ns);
-void charges_worked_after(struct charges *c, const struct exchange_ended *ended,
+void charges_worked_after(struct charges *c, const struct exchange_ended *ended, bool certain,
 			  const struct costs *costs);
 /* What is charged to the request and has not entered a series does so: route is certain. */
 void charges_enter(struct charges *c, struct exchange *x, const struct route *route);

@@ -193,6 +193,11 @@ void exchanges_work(struct exchanges *e, const struct work *work)
 	work_moved(&e->pairing, &e->connections, &e->loops, work);
 }
 
+void exchanges_job(struct exchanges *e, const struct work *work)
+{
+	work_of_job(&e->pairing, &e->connections, work);
+}
+
 static struct exchange_unread unread_of(const struct connection *c, uint32_t listener_pid,
 					uint16_t port, uint64_t arrival_ns, uint64_t seen_ns)
 {

@@ -150,8 +150,8 @@ struct exchange_sink {
 			    const struct costs *costs);
 	/* Whether so much is more than to read a request like this one costs. */
 	bool (*begun_turn)(void *context, const struct exchange *exchange, uint64_t cpu_ns);
-	/* A thread worked on after the request that it was for was done. */
-	void (*worked_after)(void *context, const struct exchange_ended *ended,
+	/* A thread worked on after the request that it was for was done; certain: it did. */
+	void (*worked_after)(void *context, const struct exchange_ended *ended, bool certain,
 			     const struct costs *costs);
 	/* A listing found a request that waits unread. True: longer than its limit. */
 	bool (*unread)(void *context, const struct exchange_unread *unread);
@@ -178,6 +178,8 @@ struct exchanges;
 int exchanges_open(struct exchanges **out, const struct exchange_sink *sink);
 void exchanges_io(struct exchanges *e, const struct record_io *io);
 void exchanges_work(struct exchanges *e, const struct work *work);
+/* A pool's thread did this for the request that its loop worked for when it gave it the job. */
+void exchanges_job(struct exchanges *e, const struct work *work);
 void exchanges_state(struct exchanges *e, const struct record_state *state);
 /* A TLS session has ended: one that no socket tells of, or one that its client gave up. */
 void exchanges_session_end(struct exchanges *e, const struct record_tls *end);

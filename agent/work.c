@@ -126,8 +126,9 @@ static void charge_turn(struct pairing *p, struct work_loop *loop, const struct 
 }
 
 static void charge_owner(struct pairing *p, const struct connections *t, const struct work *work,
-			 const struct cost *cost)
+			 bool certain)
 {
+	const struct cost *cost = &work->owner;
 	struct connection *c = connection_at(t, work->owner_cookie);
 	struct exchange *x;
 	struct costs costs;
@@ -136,10 +137,10 @@ static void charge_owner(struct pairing *p, const struct connections *t, const s
 		return;
 	x = exchange_at(c, work->owner_begin);
 	if (x) {
-		charge(p, x, work->waited ? WORKED_UNTIL_WAIT : WORKED_FOR, cost);
+		charge(p, x, work->waited && !certain ? WORKED_UNTIL_WAIT : WORKED_FOR, cost);
 	} else if (c->ended.service && (int32_t)(work->owner_begin - c->ended.begin) >= 0) {
 		costs = costs_of(cost);
-		p->sink.worked_after(p->sink.context, &c->ended, &costs);
+		p->sink.worked_after(p->sink.context, &c->ended, certain, &costs);
 	}
 }
 
@@ -162,7 +163,7 @@ static void owner_worked(struct pairing *p, const struct connections *t, struct 
 	/* While it only reads, each costs little more than the other. */
 	if (!loop || is_empty(loop) ||
 	    (!work->waited && x && !p->sink.begun_turn(p->sink.context, x, work->owner.cpu_ns))) {
-		charge_owner(p, t, work, &work->owner);
+		charge_owner(p, t, work, false);
 		return;
 	}
 	charge_turn(p, loop, NULL, x && !x->turn.next && x->service ? x : NULL, &work->owner);
@@ -188,6 +189,11 @@ void work_moved(struct pairing *p, const struct connections *t, struct work_loop
 		const struct work *work)
 {
 	owner_worked(p, t, loop_of(loops, work->tid, false), work);
+}
+
+void work_of_job(struct pairing *p, const struct connections *t, const struct work *work)
+{
+	charge_owner(p, t, work, true);
 }
 
 void work_before_call(struct pairing *p, const struct connections *t, struct work_loops *loops,

@@ -33,6 +33,8 @@ struct work_loops {
  * with HTTP. */
 void work_moved(struct pairing *p, const struct connections *t, struct work_loops *loops,
 		const struct work *work);
+/* What a pool's thread used for the owner. */
+void work_of_job(struct pairing *p, const struct connections *t, const struct work *work);
 /* Before a call on c is taken: what was used since belongs to the request that is answered, or for
  * which another one is sent. */
 void work_before_call(struct pairing *p, const struct connections *t, struct work_loops *loops,

@@ -163,13 +163,13 @@ static bool on_begun_turn(void *context, const struct exchange *x, uint64_t cpu_
 	return cpu_ns > WIRE_MILLISECOND;
 }
 
-static void on_worked_after(void *context, const struct exchange_ended *ended,
+static void on_worked_after(void *context, const struct exchange_ended *ended, bool certain,
 			    const struct costs *costs)
 {
 	struct bed *bed = context;
 
 	assert_ptr_equal(ended->service, bed->service);
-	tell_work(bed, "after", "", costs);
+	tell_work(bed, certain ? "job after" : "after", "", costs);
 }
 
 int bed_setup(void **state)

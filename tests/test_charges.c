@@ -301,6 +301,23 @@ static void a_job_is_charged_to_the_request_in_flight_on_its_loop(void **state)
 	assert_int_equal(costs_of(bed, "/a")->cost.split_ns, 0);
 }
 
+/* Node.js: the request that it worked for when it gave the job away. */
+static void a_job_of_another_loop_than_pythons_is_its_owners_at_once(void **state)
+{
+	struct account_bed *bed = *state;
+	struct record_job record = {
+		.head = {.pid = 100, .kind = RECORD_JOB},
+		.work = {.tid = WORKER, .owner.cpu_ns = 4 * MS},
+		.waker_tid = LOOP,
+	};
+
+	serve_request(bed, GET("/a"), 0, 100 * US);
+	record.work.owner_cookie = bed->wire.cookie;
+	charges_job(&bed->charges, &record);
+	expect_series(bed, INSTRUMENT_COST, "/a 4100us 0+0");
+	assert_int_equal(pool_jobs_stats(bed->charges.jobs).loop_count, 0);
+}
+
 static void a_job_with_no_request_is_nobodys(void **state)
 {
 	struct account_bed *bed = *state;
@@ -425,6 +442,7 @@ int main(void)
 		NODE_TEST(without_such_bursts_a_dear_request_is_its_routes),
 		ACCOUNT_TEST(what_each_route_costs_in_a_turn_is_learned_from_the_sums),
 		ACCOUNT_TEST(a_job_is_charged_to_the_request_in_flight_on_its_loop),
+		NODE_TEST(a_job_of_another_loop_than_pythons_is_its_owners_at_once),
 		ACCOUNT_TEST(a_job_with_no_request_is_nobodys),
 		ACCOUNT_TEST(a_process_that_has_gone_leaves_no_job_behind),
 		ACCOUNT_TEST(the_rest_of_what_the_service_used_is_unattributed),

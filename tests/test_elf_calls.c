@@ -87,6 +87,9 @@ static void the_place_is_behind_the_call(void **state)
 	uint64_t places[4];
 
 	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* calls of libc go to the sanitizer */
+#endif
 	assert_ptr_equal(find_by_stub(&keys[0], keys, &count), &keys[0]);
 	assert_ptr_equal(find_by_slot(&keys[1], keys, &count), &keys[1]);
 	for (int i = 0; i < 2; i++) {

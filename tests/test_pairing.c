@@ -56,10 +56,11 @@ static bool ignore_begun_turn(void *context, const struct exchange *x, uint64_t 
 	return true;
 }
 
-static void ignore_work_after(void *context, const struct exchange_ended *ended,
+static void ignore_work_after(void *context, const struct exchange_ended *ended, bool certain,
 			      const struct costs *costs)
 {
 	(void)context;
+	(void)certain;
 	(void)ended;
 	(void)costs;
 }

@@ -162,6 +162,22 @@ static void a_move_to_another_request_is_told_without_a_call(void **state)
 	expect(bed, "for /a 5");
 }
 
+static void a_job_is_its_owners_also_when_that_is_done(void **state)
+{
+	struct bed *bed = *state;
+	struct work work = {.owner_cookie = bed->wire.cookie,
+			    .tid = LOOP + 1,
+			    .waited = 1,
+			    .owner.cpu_ns = 5 * WIRE_MILLISECOND};
+
+	read_request(&bed->wire, REQUEST("/a"));
+	exchanges_job(bed->exchanges, &work);
+	expect(bed, "for /a 5");
+	wire_send_text(&bed->wire, ANSWER);
+	exchanges_job(bed->exchanges, &work);
+	expect(bed, "GET /a 200; job after 5");
+}
+
 /* --- listings --- */
 
 static void list_work(struct bed *bed, const struct wire *owner, uint64_t ms)
@@ -321,6 +337,7 @@ int main(void)
 		WORK_TEST(the_position_tells_which_request_of_a_connection_is_meant),
 		WORK_TEST(what_nobody_is_known_for_is_charged_to_none),
 		WORK_TEST(a_move_to_another_request_is_told_without_a_call),
+		WORK_TEST(a_job_is_its_owners_also_when_that_is_done),
 		WORK_TEST(what_a_listing_charged_ahead_is_not_charged_again),
 		WORK_TEST(threads_of_one_listing_add_up),
 		WORK_TEST(a_turn_is_of_all_that_were_read_up_to_the_one_that_is_answered),

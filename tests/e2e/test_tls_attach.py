@@ -17,7 +17,7 @@ import load
 from expect import assert_same, truth_counts
 from frameworks import BIN, NODE
 from harness import free_port, wait_for
-from test_tls import PYTHON, certificate, tls_service  # noqa: F401 (fixtures)
+from test_tls import PYTHON, tls_service  # noqa: F401 (a fixture)
 
 DURATION = "http_server_request_duration_seconds_count"
 USER = ("GET", "/users/{id}", "200")
