@@ -167,9 +167,12 @@ static bool take_ring(struct new_mappings *m, struct ring *ring, bool *lost,
 	uint64_t head = __atomic_load_n(&ring->control->data_head, __ATOMIC_ACQUIRE);
 	uint64_t tail = ring->control->data_tail;
 	bool any = head != tail;
+	/* The kernel tells of a loss with the next record only; until then it shows by this. */
+	bool was_full = head - tail > RING_PAGES * m->page_bytes - RECORD_MAX;
 	char bytes[RECORD_MAX];
 	struct perf_event_header header;
 
+	*lost = *lost || was_full;
 	while (head - tail >= sizeof(header)) {
 		copy_out(m, ring, &header, tail, sizeof(header));
 		if (header.size < sizeof(header) || header.size > head - tail)

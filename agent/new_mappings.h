@@ -29,7 +29,7 @@ struct new_mappings;
 int new_mappings_open(struct new_mappings **out);
 /* Readable when new_mappings_take() has something to do. */
 int new_mappings_fd(const struct new_mappings *m);
-/* Gives all there are, of one CPU after the other. false: some were lost. */
+/* Gives all there are, of one CPU after the other. false: some were lost, or may have been. */
 bool new_mappings_take(struct new_mappings *m,
 		       void (*mapped)(void *context, const struct new_mapping *mapping),
 		       void *context);
