@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "varint.h"
 
 #define LEVEL_LEN 6 /* tag and length of a message inside another */
 #define METRIC_LEN (4 * LEVEL_LEN + 8) /* of a metric, without its three strings */
@@ -36,19 +37,6 @@ static Otlp__AnyValue *add_attribute(struct otlp_attributes *to, const char *key
 	to->list[i] = &to->pairs[i];
 	to->count++;
 	return &to->values[i];
-}
-
-static bool is_utf8(const char *text)
-{
-	uint32_t code;
-	size_t len;
-
-	for (; *text; text += len) {
-		len = text_utf8_decode(text, &code);
-		if (!len)
-			return false;
-	}
-	return true;
 }
 
 /* NULL without memory. */
@@ -80,7 +68,7 @@ void otlp_string(struct arena *arena, struct otlp_attributes *to, const char *ke
 
 	if (!value || !*value)
 		return;
-	if (!is_utf8(value))
+	if (!text_is_utf8(value))
 		value = make_utf8(arena, value);
 	v = value ? add_attribute(to, key) : NULL;
 	if (!v)
@@ -138,16 +126,6 @@ static uint8_t *request_room(struct otlp_builder *b, size_t len)
 	return data;
 }
 
-static size_t put_varint(uint8_t *to, size_t value)
-{
-	size_t len = 0;
-
-	for (; value >= 0x80; value >>= 7)
-		to[len++] = (uint8_t)(value | 0x80);
-	to[len++] = (uint8_t)value;
-	return len;
-}
-
 static void pack_part(struct otlp_builder *b)
 {
 	Otlp__ScopeMetrics scope_metrics = OTLP__SCOPE_METRICS__INIT;
@@ -163,7 +141,7 @@ static void pack_part(struct otlp_builder *b)
 	part.scope_metrics = scopes;
 	part.n_scope_metrics = 1;
 	len = otlp__resource_metrics__get_packed_size(&part);
-	head_len = 1 + put_varint(head + 1, len);
+	head_len = 1 + varint_put(head + 1, len);
 	to = request_room(b, head_len + len);
 	if (!to) {
 		b->error = -ENOMEM;

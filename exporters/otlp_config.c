@@ -115,20 +115,6 @@ static bool add_header(struct otlp_config *c, const char *key, const char *value
 	return true;
 }
 
-static bool is_utf8(const char *text)
-{
-	uint32_t code;
-
-	while (*text) {
-		size_t len = text_utf8_decode(text, &code);
-
-		if (!len)
-			return false;
-		text += len;
-	}
-	return true;
-}
-
 static void free_attribute(struct otlp_attribute *a)
 {
 	free((char *)a->key);
@@ -143,8 +129,8 @@ static bool add_attribute(struct otlp_config *c, const char *key, const char *va
 
 	while (i < c->attribute_count && strcmp(c->attributes[i].key, key) != 0)
 		i++;
-	if (!made.key || !made.value || i == OTLP_ATTRIBUTES_MAX || !is_utf8(key) ||
-	    !is_utf8(value)) {
+	if (!made.key || !made.value || i == OTLP_ATTRIBUTES_MAX || !text_is_utf8(key) ||
+	    !text_is_utf8(value)) {
 		free_attribute(&made);
 		return false;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "prometheus.pb-c.h"
+#include "varint.h"
 
 #define NS_PER_S 1000000000ull
 #define METRIC_TAG 0x22 /* field 4 of MetricFamily, length-delimited */
@@ -14,16 +15,6 @@
 #define GAP_MAX 2
 
 /* --- messages --- */
-
-static size_t put_varint(uint8_t *to, uint64_t value)
-{
-	size_t len = 0;
-
-	for (; value >= 0x80; value >>= 7)
-		to[len++] = (uint8_t)(value | 0x80);
-	to[len++] = (uint8_t)value;
-	return len;
-}
 
 static void add_message(struct text *to, const ProtobufCMessage *message, size_t len)
 {
@@ -55,7 +46,7 @@ static void end_family(struct page *p)
 		return;
 	begin = p->out->data + p->family_at;
 	len = p->out->len - p->family_at - LENGTH_MAX;
-	length_len = put_varint(length, len);
+	length_len = varint_put(length, len);
 	memmove(begin + length_len, begin + LENGTH_MAX, len);
 	memcpy(begin, length, length_len);
 	p->out->len = p->family_at + length_len + len;
@@ -108,7 +99,7 @@ static void add_metric(struct page *p, const Prometheus__Metric *value)
 {
 	size_t value_len = protobuf_c_message_get_packed_size(&value->base);
 	uint8_t head[1 + LENGTH_MAX] = {METRIC_TAG};
-	size_t head_len = 1 + put_varint(head + 1, p->labels.len + value_len);
+	size_t head_len = 1 + varint_put(head + 1, p->labels.len + value_len);
 
 	text_add(p->out, (const char *)head, head_len);
 	text_add(p->out, p->labels.data, p->labels.len);

@@ -219,3 +219,16 @@ void text_free(struct text *t)
 	free(t->data);
 	*t = (struct text){};
 }
+
+bool text_is_utf8(const char *string)
+{
+	uint32_t code;
+	size_t len;
+
+	for (; *string; string += len) {
+		len = text_utf8_decode(string, &code);
+		if (!len)
+			return false;
+	}
+	return true;
+}

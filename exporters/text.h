@@ -7,6 +7,7 @@
 #ifndef BITTERN_TEXT_H
 #define BITTERN_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,5 +46,6 @@ char *text_put_seconds(char *to, uint64_t value_ns);
 /* Length (1 to 4) of the valid UTF-8 sequence at p and its code point; 0 when there is none, and
  * then *code is not set. Reads no further than the first byte that does not fit: a NUL ends it. */
 size_t text_utf8_decode(const char *p, uint32_t *code);
+bool text_is_utf8(const char *string);
 
 #endif

@@ -19,6 +19,7 @@
 #include "../agent/cleanup.h"
 #include "../agent/elf_calls.h"
 #include "../agent/elf_file.h"
+#include "own_file.h"
 
 /* --- this program --- */
 
@@ -61,23 +62,6 @@ __attribute__((noinline)) static void *find_by_slot(const int *key, int *of, siz
 	return found ? found : returns_to;
 }
 
-static uint64_t offset_of(const void *address)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long begin, end, offset, at = (unsigned long)address;
-	uint64_t found = 0;
-	char line[512];
-
-	assert_non_null(maps);
-	while (fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %*s %lx", &begin, &end, &offset) == 3 && at >= begin &&
-		    at < end)
-			found = at - begin + offset;
-	}
-	fclose(maps);
-	return found;
-}
-
 static void the_place_is_behind_the_call(void **state)
 {
 	static const char *const names[] = {"lfind", "lsearch"};
@@ -93,7 +77,7 @@ static void the_place_is_behind_the_call(void **state)
 	assert_ptr_equal(find_by_stub(&keys[0], keys, &count), &keys[0]);
 	assert_ptr_equal(find_by_slot(&keys[1], keys, &count), &keys[1]);
 	for (int i = 0; i < 2; i++) {
-		uint64_t behind = offset_of(returns_to[i]);
+		uint64_t behind = own_file_offset(returns_to[i]);
 
 		assert_int_equal(elf_calls_find(fd, names[i], places, 4), 1);
 		assert_true(places[0] >= behind && places[0] < behind + 64);

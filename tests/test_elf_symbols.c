@@ -20,6 +20,7 @@
 
 #include "../agent/cleanup.h"
 #include "../agent/elf_symbols.h"
+#include "own_file.h"
 
 #if defined(__x86_64__)
 #define OWN_MACHINE ELF_X86_64
@@ -31,24 +32,6 @@
 __attribute__((noinline)) static int elf_test_marker(int n)
 {
 	return n * 3 + 1;
-}
-
-/* Where the byte at this address of this process lies in its file, by /proc/self/maps. */
-static uint64_t file_offset(const void *address)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long begin, end, offset, at = (unsigned long)address;
-	uint64_t found = 0;
-	char line[512];
-
-	assert_non_null(maps);
-	while (fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %*s %lx", &begin, &end, &offset) == 3 && at >= begin &&
-		    at < end)
-			found = at - begin + offset;
-	}
-	fclose(maps);
-	return found;
 }
 
 static const char *library_of(const char *name, void **address)
@@ -76,7 +59,7 @@ static void functions_of_a_library_are_found_where_the_loader_put_them(void **st
 	assert_int_equal(machine, OWN_MACHINE);
 	for (int i = 0; i < 3; i++) {
 		library_of(symbols[i].name, &address);
-		assert_int_equal(symbols[i].offset, file_offset(address));
+		assert_int_equal(symbols[i].offset, own_file_offset(address));
 		assert_true(symbols[i].size > 0);
 	}
 }
@@ -107,7 +90,7 @@ static void a_program_that_exports_nothing_has_its_symbol_table(void **state)
 
 	(void)state;
 	assert_int_equal(elf_symbols_find(fd, symbols, 2, &machine), 0);
-	assert_int_equal(symbols[0].offset, file_offset((const void *)elf_test_marker));
+	assert_int_equal(symbols[0].offset, own_file_offset((const void *)elf_test_marker));
 	assert_int_equal(symbols[1].offset, 0);
 	assert_int_equal(elf_test_marker(2), 7);
 }
@@ -148,7 +131,7 @@ static void a_stripped_library_has_its_dynamic_symbols(void **state)
 	(void)state;
 	strip_sections(fd);
 	assert_int_equal(elf_symbols_find(fd, &symbol, 1, &machine), 0);
-	assert_int_equal(symbol.offset, file_offset(address));
+	assert_int_equal(symbol.offset, own_file_offset(address));
 }
 
 static void a_stripped_program_that_exports_nothing_has_nothing(void **state)
@@ -187,7 +170,7 @@ static void without_a_hash_table_the_dynamic_symbols_are_read_through(void **sta
 		assert_int_equal(pwrite(fd, &segment, sizeof(segment), at), sizeof(segment));
 	}
 	assert_int_equal(elf_symbols_find(fd, &symbol, 1, &machine), 0);
-	assert_int_equal(symbol.offset, file_offset(address));
+	assert_int_equal(symbol.offset, own_file_offset(address));
 }
 
 static void what_is_no_such_file_is_refused(void **state)
@@ -255,7 +238,7 @@ static void damaged_tables_do_no_harm(void **state)
 		assert_int_equal(pwrite(fd, &kept, sizeof(kept), at), sizeof(kept));
 	}
 	assert_int_equal(elf_symbols_find(fd, symbols, 2, &machine), 0);
-	assert_int_equal(symbols[0].offset, file_offset(address));
+	assert_int_equal(symbols[0].offset, own_file_offset(address));
 }
 
 int main(void)
