@@ -268,12 +268,16 @@ static long gather_piece(u32 step, struct gather *g)
 	return g->len >= g->max;
 }
 
-/* Bytes copied from offset on; 0 when there is no more to be had, or -1: the ring is full. */
-static __noinline int emit_gathered(struct call *call, struct payload *p, u32 offset)
+/* Bytes copied from offset on; 0 when there is no more to be had, or -1: the ring is full. Global,
+ * though one place calls it: inside that loop the verifier would walk this one a hundred times. */
+__weak __noinline int emit_gathered(struct call *call, struct payload *p, u32 offset)
 {
 	struct record_io *record;
-	struct gather g = {.payload = p, .max = call->want - offset};
+	struct gather g = {.payload = p};
 
+	if (!call || !p)
+		return 0;
+	g.max = call->want - offset;
 	if (g.max > GATHER_MAX)
 		g.max = GATHER_MAX;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record) + 2 * GATHER_MAX, 0);
