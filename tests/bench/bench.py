@@ -24,64 +24,18 @@ import traceback
 import measure
 import otlp
 import sdks
+import tls
 from measure import Bittern, Floor, Pairs, cpu_ns, host_to_ourselves, requests, rss_bytes
+from rounds import (CYCLES, MB, QUICK, ROUND_S, WARM_UP_S, Findings, cycles,
+                    round_with_bittern)
 from table import Table, spread
 
-QUICK = os.environ.get("BENCH_QUICK") == "1"
-CYCLES = int(os.environ.get("BENCH_CYCLES", 3 if QUICK else 12))
 ONLY = list(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
 SDK_CYCLES = 2 if QUICK else 10
-ROUND_S = 0.4 if QUICK else 0.8
-WARM_UP_S = 1.2 if QUICK else 2.5  # until V8 has compiled what is hot
 FULL_LOAD_S = 3 if QUICK else 8
 IDLE_S = 2 if QUICK else 10
 FIRST_RECORDS = 2 if QUICK else 5
 LINES = 10_000
-MB = 1e6
-
-
-class Findings:
-    """What the agent itself cost, collected over all rounds."""
-
-    def __init__(self):
-        self.start_ms, self.idle_rss = [], []
-        self.losses = collections.Counter()
-
-
-def round_with_bittern(table, findings, service, tmp, *options, after=lambda: None, build=Bittern):
-    """(us of CPU per request of the service, of the agent).
-
-    after() runs while the agent still does.
-    """
-    with contextlib.ExitStack() as stack:
-        agent = build(stack, tmp, *options)
-        findings.start_ms.append(agent.start_ms())
-        findings.idle_rss.append(rss_bytes(agent.pid) / MB)
-        before = cpu_ns(agent.pid)
-        us, count = service.measure(ROUND_S)
-        time.sleep(measure.DRAIN_S)
-        agent_ns = cpu_ns(agent.pid) - before
-        page = agent.scrape()
-        findings.losses.update(page.losses())
-        table.expect_count(
-    "interleaved round", requests(
-        page, server_port=str(
-            service.port)), count)
-        after()
-        agent.stop_clean()
-    return us, agent_ns / 1000 / max(requests(page), 1)
-
-
-def cycles(table, count, variants):
-    """Calls each variant's function once a cycle; name -> results."""
-    results = collections.defaultdict(list)
-    for cycle in range(count):
-        with host_to_ourselves():
-            table.cycles += 1
-            table.disturbed += bool(measure.others_attached())
-            for name, run in variants[::-1 if cycle % 2 else 1]:
-                results[name].append(run())
-    return results
 
 
 def compare_node_http(table, findings, tmp):
@@ -395,6 +349,8 @@ def parts(table, findings, tmp):
     yield "node http", node
     for name, start in (("Express", measure.express), ("FastAPI", measure.fastapi)):
         yield name, lambda: compare_framework(table, findings, tmp, name, start)
+    for kind in tls.KINDS:
+        yield kind.name, lambda: tls.compare(table, findings, tmp, kind)
     for name, variants in (
             ("node http", lambda *to: sdks.node_variants(*to, measure.node_http)),
             ("Express",

@@ -28,6 +28,8 @@ SDKS = CACHE / "bench"
 CPUS = sorted(os.sched_getaffinity(0))
 LOCK = "/tmp/bittern-e2e.lock"  # of tests/e2e: one agent at a time on this host
 BPFTOOL = "/usr/sbin/bpftool"
+# A libssl of its own for wrk: probes are on files, and would cost it as much as the service.
+WRK_ENVIRONMENT = {**os.environ, "LD_LIBRARY_PATH": str(BUILT / "wrk")}
 DRAIN_S = 0.25  # the agent has drained its ring by then
 HAS_SCHEDSTAT = pathlib.Path("/proc/self/schedstat").read_text().split()[0] != "0"
 
@@ -74,13 +76,15 @@ def rss_bytes(pid):
 
 
 class Hello(Service):
-    """A hello world service that tells its own count on SIGUSR2."""
+    """A hello world service that tells its own count on SIGUSR2; over TLS with a certificate."""
 
-    def __init__(self, stack, tmp, command, env=None, modules=CACHE / "node/node_modules"):
+    def __init__(self, stack, tmp, command, env=None, modules=CACHE / "node/node_modules",
+                 certificate=None):
         super().__init__(command, HERE / "services", tmp, prefix=ON_SERVICE_CPU,
                          env={"NODE_PATH": str(modules), "PYTHONPATH": str(HERE / "services"),
-                              **(env or {})})
+                              **(certificate.environment if certificate else {}), **(env or {})})
         stack.callback(self.kill)
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}/hello"
         self.told = 0
 
     def served(self):
@@ -95,8 +99,8 @@ class Hello(Service):
     def load(self, seconds, connections=16):
         """wrk for so long; it waits for the service to finish what wrk left behind."""
         wrk = subprocess.Popen(
-            ["wrk", "-t1", f"-c{connections}", "-d60s", f"http://127.0.0.1:{self.port}/hello"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            ["wrk", "-t1", f"-c{connections}", "-d60s", self.url],
+            env=WRK_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(seconds)
             wrk.send_signal(signal.SIGINT)
@@ -123,10 +127,20 @@ def express(stack, tmp, **options):
     return Hello(stack, tmp, [NODE, *options.pop("node", ()), "express.js"], **options)
 
 
+UVICORN = ("--port", "{port}", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
+           "--log-level", "warning")
+
+
 def fastapi(stack, tmp, venv=CACHE / "venv", launcher=(), **options):
-    return Hello(stack, tmp, [*launcher, venv / "bin/uvicorn", "fastapi_hello:app", "--port",
-                              "{port}", "--loop", "uvloop", "--http", "httptools",
-                              "--no-access-log", "--log-level", "warning"], **options)
+    return Hello(stack, tmp, [*launcher, venv / "bin/uvicorn", "fastapi_hello:app", *UVICORN],
+                 **options)
+
+
+def asgi_tls(stack, tmp, certificate, **options):
+    return Hello(stack, tmp, [CACHE / "venv/bin/uvicorn", "asgi_hello:app", *UVICORN,
+                              "--lifespan", "off", "--ssl-certfile", certificate.path,
+                              "--ssl-keyfile", certificate.key],
+                 certificate=certificate, **options)
 
 
 class Bittern(Agent):
@@ -153,10 +167,22 @@ def requests(page, **labels):
 class Floor(Program):
     """Empty programs on bittern's hooks; the kernel drops them when the process ends."""
 
-    def __init__(self, stack, tmp):
-        super().__init__([BUILT / "floor", BUILT / "floor.bpf.o"], tmp / "floor.log")
+    name = "floor"
+
+    def __init__(self, stack, tmp, *arguments):
+        super().__init__([BUILT / self.name, BUILT / f"{self.name}.bpf.o", *arguments],
+                         tmp / f"{self.name}.log")
         stack.callback(self.kill)
         wait_for(lambda: self.alive() and "ready" in self.output(), "empty programs")
+
+
+class TlsFloor(Floor):
+    """Empty programs where bittern has those that it needs for a process that serves TLS."""
+
+    name = "tls_floor"
+
+    def __init__(self, stack, tmp, pid):
+        super().__init__(stack, tmp, pid)
 
 
 class Pairs:

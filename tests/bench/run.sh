@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What bittern costs, as a table. Sets up (as tests/setup.sh, outside the tree, instantly when in
-# place), then measures: about 8 minutes, BENCH_QUICK=1 about 100 seconds. BENCH_ONLY="Express,idle"
+# place), then measures: about 13 minutes, BENCH_QUICK=1 about 3 minutes. BENCH_ONLY="Express,idle"
 # chooses parts, BENCH_CYCLES sets how many rounds are compared, BASE=REVISION builds that one too
 # and compares node http with it. Exit status 1: a request was not counted.
 set -euo pipefail
@@ -45,14 +45,24 @@ install_sdks() {
 }
 
 build() {
-    mkdir -p "$built/wanted"
+    local part agent=()
+    for part in tls tls_libraries tls_places elf_file elf_symbols elf_calls prologue uprobes \
+        new_mappings mapped_file path pool log; do
+        agent+=("$root/build/agent/$part.o")
+    done
+    mkdir -p "$built/wanted" "$built/wrk"
     cc -O2 -Wall -Wextra -o "$built/pairs" "$here/pairs.c"
     cc -O2 -Wall -Wextra -pthread -o "$built/switches" "$here/switches.c"
     cp "$built/switches" "$built/wanted/node"
-    "${CLANG:-clang-16}" -O2 -g -target bpf -I"/usr/include/$(cc -print-multiarch)" \
-        -c -o "$built/floor.bpf.o" "$here/floor.bpf.c"
+    ldd "$(command -v wrk)" | awk '/libssl/ { print $3 }' | xargs -I {} cp {} "$built/wrk"
+    for part in floor tls_floor; do
+        "${CLANG:-clang-16}" -O2 -g -target bpf -I"/usr/include/$(cc -print-multiarch)" \
+            -c -o "$built/$part.bpf.o" "$here/$part.bpf.c"
+    done
     cc -O2 -Wall -Wextra -o "$built/floor" "$here/floor.c" \
         -Wl,-Bstatic -lbpf -lelf -lz -Wl,-Bdynamic
+    cc -O2 -Wall -Wextra -o "$built/tls_floor" "$here/tls_floor.c" "${agent[@]}" \
+        -Wl,-Bstatic -lbpf -lelf -lz -Wl,-Bdynamic -lpthread
 }
 
 # The revision to compare with, built in a tree of its own.
