@@ -295,6 +295,7 @@ int socket_adopt(struct bpf_iter__task_file *context)
 	struct tcp_sock *tcp;
 	struct sock *sk;
 
+	hooks_preempted = hooks_preemptible();
 	if (!task || !file || !wanted(task->tgid))
 		return 0;
 	socket = bpf_sock_from_file(file);
