@@ -199,6 +199,22 @@ static __always_inline void loss_count(enum loss cause)
 		(*count)++;
 }
 
+/* A record of this size, all 0 but its head. NULL: the ring is full, and that is counted. */
+static __always_inline void *record_reserve(u64 size, enum record_kind kind, u32 pid, u64 time_ns)
+{
+	struct record_head *head = bpf_ringbuf_reserve(&records, size, 0);
+
+	if (!head) {
+		loss_count(LOSS_RING_FULL);
+		return NULL;
+	}
+	__builtin_memset(head, 0, size);
+	head->time_ns = time_ns;
+	head->pid = pid;
+	head->kind = kind;
+	return head;
+}
+
 /* The reader drains on a timer; from an eighth's fill on it is woken. The fill is asked for at
  * every eighth record or so, as the clock's low bits have it: each call from here into the kernel
  * counts on the hot path. */
