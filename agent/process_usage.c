@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../bpf/record.h"
@@ -21,7 +22,10 @@ void process_usage_open(struct usage_source *source, const char *proc_path)
 	char path[256];
 	struct stat status;
 
-	*source = (struct usage_source){.proc_path = proc_path};
+	*source = (struct usage_source){
+		.proc_path = proc_path,
+		.has_clocks = strcmp(proc_path, "/proc") == 0,
+	};
 	snprintf(path, sizeof(path), "%s/self/fd", proc_path);
 	/* 0 in older kernels, although there are always some. */
 	source->size_is_count = stat(path, &status) == 0 && status.st_size > 0;
@@ -86,6 +90,28 @@ static bool parse_stat(struct usage_reading *out, char *state, const char *text)
 	usage->has_gauge[USAGE_THREADS] = true;
 	out->begin_ticks = fields[BEGIN];
 	return true;
+}
+
+/* The ticks were rounded down, each by less than one: what is missing to the process's clock is
+ * divided as these are. More is missing if it is another process's, or has run since. */
+static void add_rest_of_ticks(struct usage *usage, pid_t pid)
+{
+	uint64_t *user = &usage->counters[USAGE_CPU_USER_NS];
+	uint64_t *system = &usage->counters[USAGE_CPU_SYSTEM_NS];
+	uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK), clock, rest, more_system;
+	struct timespec now;
+	clockid_t id;
+
+	if (!usage->has_counter[USAGE_CPU_USER_NS] || clock_getcpuclockid(pid, &id) ||
+	    clock_gettime(id, &now))
+		return;
+	clock = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	if (clock < *user + *system || clock - *user - *system > 2 * tick_ns)
+		return;
+	rest = clock - *user - *system;
+	more_system = *system ? rest * *system / (*user + *system) : 0;
+	*user += rest - more_system;
+	*system += more_system;
 }
 
 static bool parse_statm(struct usage *usage, const char *text)
@@ -217,6 +243,8 @@ int process_usage_read(struct usage_reading *out, const struct usage_source *sou
 	if (error == -ENOENT || error == -ESRCH)
 		return -ESRCH;
 	out->refused_count += error || !parse_stat(out, &state, text);
+	if (source->has_clocks)
+		add_rest_of_ticks(&out->usage, pid);
 	if (state == 'Z' || state == 'X')
 		return -ESRCH;
 	error = read_text(text, process, "statm");

@@ -2,7 +2,8 @@
 /* process_usage - what one process has used and holds: CPU time, context switches and page faults
  * since it began; memory, threads and descriptors now. From /proc, or from a record of its end.
  *
- * /proc tells CPU time in clock ticks (10 ms), rounded down, and context switches for each thread:
+ * /proc tells CPU time in clock ticks (10 ms), user and system time each rounded down; their sum is
+ * taken from the process's CPU clock, to the nanosecond. Context switches it tells for each thread:
  * those of threads that have ended are only in records. Memory is that of statm, as ps and psutil
  * show it. No state; 5 to 10 us a file: stat, statm, the size of fd/, and status of each thread.
  *
@@ -46,6 +47,7 @@ struct record_usage;
 struct usage_source {
 	const char *proc_path; /* the caller's */
 	bool size_is_count; /* of fd/ (Linux 6.2 and later); else its entries are counted */
+	bool has_clocks; /* it is this system's own /proc: its processes have clocks */
 };
 
 void process_usage_open(struct usage_source *source, const char *proc_path);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "../agent/clock.h"
 #include "../agent/process_usage.h"
 #include "../bpf/record.h"
 #include "fake_proc.h"
@@ -226,20 +227,24 @@ static void the_real_proc_agrees_with_getrusage(void **state)
 	struct usage_source source;
 	struct usage_reading reading;
 	struct rusage before, after;
+	uint64_t before_ns, after_ns;
 	const uint64_t *c = reading.usage.counters;
 	uint64_t tick_ns = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);
 
 	(void)state;
 	process_usage_open(&source, "/proc");
 	getrusage(RUSAGE_SELF, &before);
+	before_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	assert_int_equal(process_usage_read(&reading, &source, getpid()), 0);
+	after_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	getrusage(RUSAGE_SELF, &after);
+	assert_in_range(c[USAGE_CPU_USER_NS] + c[USAGE_CPU_SYSTEM_NS], before_ns, after_ns);
 	assert_int_equal(reading.refused_count, 0);
 	assert_in_range(c[USAGE_CPU_USER_NS] + 2 * tick_ns,
 			(uint64_t)before.ru_utime.tv_sec * 1000000000 +
 				(uint64_t)before.ru_utime.tv_usec * 1000,
 			(uint64_t)after.ru_utime.tv_sec * 1000000000 +
-				(uint64_t)after.ru_utime.tv_usec * 1000 + 2 * tick_ns);
+				(uint64_t)after.ru_utime.tv_usec * 1000 + 3 * tick_ns);
 	assert_in_range(c[USAGE_FAULTS_MINOR], before.ru_minflt, after.ru_minflt);
 	assert_in_range(c[USAGE_SWITCHES_VOLUNTARY], before.ru_nvcsw, after.ru_nvcsw);
 	assert_in_range(c[USAGE_SWITCHES_INVOLUNTARY], before.ru_nivcsw, after.ru_nivcsw);
