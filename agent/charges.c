@@ -11,6 +11,9 @@
 #define LEARNING_SHARE 8 /* a turn moves what is learned by one part of so many */
 #define TURN_FIRST_NS 100000 /* before anything is learned */
 #define TURN_LEAST_NS 1000
+#define FAULT 10000 /* an amount of faults is in parts of one */
+#define TURN_FIRST_FAULTS FAULT
+#define TURN_LEAST_FAULTS (FAULT / 100)
 
 /* What is learned; those of a service stand with ROUTES_ID_MAX. */
 enum learned {
@@ -19,9 +22,12 @@ enum learned {
 	LEARNED_UNTIL_ANSWER, /* median: what it does, perhaps since a wait, to answer */
 	LEARNED_TURN, /* mean: a request's first turn */
 	LEARNED_LATER_TURN, /* mean: its last turn, if it is another one */
+	LEARNED_TURN_FAULTS, /* the same of page faults */
+	LEARNED_LATER_TURN_FAULTS,
 	LEARNED_BEFORE, /* of a service, median: before a request is read */
 	LEARNED_READING, /* of a service, median: from one request read to the next */
 	LEARNED_BURST, /* of a service, median: something else */
+	LEARNED_ALONE, /* of a service, median: from wait to wait with no request */
 };
 
 static struct usual *learned_of(struct charges *c, const struct service *service, uint32_t route,
@@ -41,24 +47,25 @@ static struct usual *of_service(struct charges *c, const struct service *service
 	return learned_of(c, service, ROUTES_ID_MAX, what);
 }
 
+/* By a step; not beyond the value, so that it stands still where all are alike. */
 static void move_median(struct usual *u, uint64_t ns)
 {
-	uint64_t step = u->ns / (u->count < USUAL_FIRST ? 2 : 8) + USUAL_STEP_NS;
+	uint64_t step = u->amount / (u->count < USUAL_FIRST ? 2 : 8) + USUAL_STEP_NS;
+	uint64_t off = ns > u->amount ? ns - u->amount : u->amount - ns;
 
 	if (u->count < USUAL_FIRST)
 		u->count++;
-
-	if (!u->ns)
-		u->ns = ns;
-	else if (ns > u->ns)
-		u->ns += step;
+	if (step > off || !u->amount)
+		step = off;
+	if (ns > u->amount)
+		u->amount += step;
 	else
-		u->ns -= step < u->ns ? step : u->ns;
+		u->amount -= step;
 }
 
 static uint64_t most_usual(const struct usual *u)
 {
-	return USUAL_TIMES * u->ns + USUAL_MORE_NS;
+	return USUAL_TIMES * u->amount + USUAL_MORE_NS;
 }
 
 /* Faults go with the time: they were made by one thing or the other. */
@@ -67,7 +74,7 @@ static struct costs shortened(const struct costs *costs, uint64_t cpu_ns)
 	return cpu_ns == costs->cpu_ns ? *costs : (struct costs){.cpu_ns = cpu_ns};
 }
 
-/* What is not unusual of it; the rest is a burst of something else. */
+/* What is not unusual of it; if there is a burst of something else, what is usual. */
 static struct costs usual_part(struct charges *c, const struct service *service, struct usual *u,
 			       const struct costs *costs)
 {
@@ -77,22 +84,31 @@ static struct costs usual_part(struct charges *c, const struct service *service,
 	most = most_usual(u);
 	if (costs->cpu_ns <= most)
 		return *costs;
-	if (costs->cpu_ns - most >= BURST_MIN_NS)
-		move_median(of_service(c, service, LEARNED_BURST), costs->cpu_ns - most);
-	return shortened(costs, most);
+	if (costs->cpu_ns - most < BURST_MIN_NS)
+		return shortened(costs, most);
+	move_median(of_service(c, service, LEARNED_BURST), costs->cpu_ns - u->amount);
+	return shortened(costs, u->amount);
 }
 
 /* The same where it is the request's own in general: only a burst as they are known is none. */
 static struct costs without_burst(struct charges *c, const struct service *service, struct usual *u,
 				  const struct costs *costs)
 {
-	uint64_t burst_ns = of_service(c, service, LEARNED_BURST)->ns, more;
+	uint64_t burst_ns = of_service(c, service, LEARNED_BURST)->amount, more;
 
 	move_median(u, costs->cpu_ns);
-	more = costs->cpu_ns > u->ns ? costs->cpu_ns - u->ns : 0;
-	if (burst_ns < BURST_MIN_NS || more < burst_ns / 2 + u->ns / 4 || more > 2 * burst_ns)
+	more = costs->cpu_ns > u->amount ? costs->cpu_ns - u->amount : 0;
+	if (burst_ns < BURST_MIN_NS || more < burst_ns / 2 + u->amount / 4 || more > 2 * burst_ns)
 		return *costs;
 	return shortened(costs, costs->cpu_ns - (burst_ns < more ? burst_ns : more));
+}
+
+/* What a loop does by itself it also does while requests are open. */
+static void learn_alone(struct charges *c, const struct service *service, uint64_t ns)
+{
+	move_median(of_service(c, service, LEARNED_ALONE), ns);
+	if (ns >= BURST_MIN_NS)
+		move_median(of_service(c, service, LEARNED_BURST), ns);
 }
 
 /* --- requests --- */
@@ -123,14 +139,23 @@ void charges_worked(struct charges *c, struct exchange *x, enum exchange_work ho
 
 	if (!x->service)
 		return;
-	if (how == WORKED_BEFORE)
+	if (how == WORKED_ALONE) {
+		learn_alone(c, x->service, costs->cpu_ns);
+		return;
+	}
+	if (how == WORKED_BETWEEN) {
+		/* A loop that does other things by itself does them in between as well. */
+		if (of_service(c, x->service, LEARNED_ALONE)->amount >= BURST_MIN_NS)
+			return;
+	} else if (how == WORKED_BEFORE) {
 		part = usual_part(c, x->service, of_service(c, x->service, LEARNED_BEFORE), costs);
-	else if (how != WORKED_FOR)
+	} else if (how != WORKED_FOR) {
 		part = without_burst(c, x->service,
 				     learned_of(c, x->service, x->class_id,
 						how == WORKED_UNTIL_WAIT ? LEARNED_UNTIL_WAIT
 									 : LEARNED_UNTIL_ANSWER),
 				     costs);
+	}
 	costs_add(&x->costs, &part);
 }
 
@@ -152,54 +177,67 @@ void charges_worked_after(struct charges *c, const struct exchange_ended *ended,
 
 /* --- turns --- */
 
-static struct usual *turn_of(struct charges *c, const struct exchange *x)
+/* What of the request is expected: of its CPU time (LEARNED_TURN) or its faults. */
+static struct usual *turn_of(struct charges *c, const struct exchange *x, enum learned what)
 {
-	struct usual *u = learned_of(c, x->service, x->class_id,
-				     x->begun ? LEARNED_LATER_TURN : LEARNED_TURN);
+	struct usual *u = learned_of(c, x->service, x->class_id, x->begun ? what + 1 : what);
 
-	if (!u->ns)
-		u->ns = TURN_FIRST_NS;
+	if (!u->amount)
+		u->amount = what == LEARNED_TURN ? TURN_FIRST_NS : TURN_FIRST_FAULTS;
 	return u;
+}
+
+static uint64_t expected(struct charges *c, struct exchange *const *list, size_t count,
+			 enum learned what)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += turn_of(c, list[i], what)->amount;
+	return sum;
 }
 
 /* Each one's estimate moves by its share of what all together were off, so that turns of different
  * routes tell what each costs. One turn that is far off does not move it far. */
-static void learn(struct charges *c, struct exchange *const *list, size_t count, uint64_t cpu_ns,
-		  uint64_t expected_ns)
+static void learn(struct charges *c, struct exchange *const *list, size_t count, enum learned what,
+		  uint64_t amount)
 {
-	uint64_t most = 4 * expected_ns + 1000000;
-	double off = (double)(cpu_ns < most ? cpu_ns : most) - (double)expected_ns;
+	uint64_t sum = expected(c, list, count, what), most = 4 * sum + 1000000;
+	uint64_t least = what == LEARNED_TURN ? TURN_LEAST_NS : TURN_LEAST_FAULTS;
+	double off = (double)(amount < most ? amount : most) - (double)sum;
 
 	for (size_t i = 0; i < count; i++) {
-		struct usual *u = turn_of(c, list[i]);
-		double ns = (double)u->ns + off / LEARNING_SHARE / (double)count;
+		struct usual *u = turn_of(c, list[i], what);
+		double moved = (double)u->amount + off / LEARNING_SHARE / (double)count;
 
-		u->ns = ns > TURN_LEAST_NS ? (uint64_t)ns : TURN_LEAST_NS;
+		u->amount = moved > (double)least ? (uint64_t)moved : least;
 	}
 }
 
 void charges_worked_turn(struct charges *c, struct exchange *const *list, size_t count,
 			 const struct costs *costs)
 {
+	double ns = (double)expected(c, list, count, LEARNED_TURN);
+	double faults = (double)expected(c, list, count, LEARNED_TURN_FAULTS);
 	struct costs left = *costs;
-	uint64_t expected_ns = 0;
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		expected_ns += turn_of(c, list[i])->ns;
 	for (i = 0; i + 1 < count; i++) {
-		double share = (double)turn_of(c, list[i])->ns / (double)expected_ns;
+		double cpu = (double)turn_of(c, list[i], LEARNED_TURN)->amount / ns;
+		double new = (double)turn_of(c, list[i], LEARNED_TURN_FAULTS)->amount / faults;
 		struct costs part = {
-			.cpu_ns = (uint64_t)(share * (double)costs->cpu_ns),
-			.minor_faults = (uint64_t)(share * (double)costs->minor_faults),
-			.major_faults = (uint64_t)(share * (double)costs->major_faults),
+			.cpu_ns = (uint64_t)(cpu * (double)costs->cpu_ns),
+			.minor_faults = (uint64_t)(new *(double)costs->minor_faults),
+			.major_faults = (uint64_t)(new *(double)costs->major_faults),
 		};
 
 		part = costs_take(&left, &part);
 		costs_add(&list[i]->costs, &part);
 	}
 	costs_add(&list[i]->costs, &left);
-	learn(c, list, count, costs->cpu_ns, expected_ns);
+	learn(c, list, count, LEARNED_TURN, costs->cpu_ns);
+	learn(c, list, count, LEARNED_TURN_FAULTS,
+	      FAULT * (costs->minor_faults + costs->major_faults));
 }
 
 bool charges_begun_turn(struct charges *c, const struct exchange *x, uint64_t cpu_ns)

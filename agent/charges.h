@@ -11,7 +11,8 @@
  * (timers) that long, what is unusual for the route is theirs.
  *
  * What a Python loop used in a turn for several requests is split by what requests of their routes
- * cost in a turn, which is learned from all turns, of one request or more.
+ * cost in a turn, CPU time and faults each, which is learned from all turns, of one request or
+ * more.
  *
  * What the threads of pools did is reported by jobs. Node.js gives a job away while it works for
  * the request; of Python's loops, which work in turns, pool_jobs.h finds out for whom a job is.
@@ -36,7 +37,8 @@
 /* Something that is learned of a route (ids of its service and its own), or of a service. */
 struct usual {
 	uint32_t service, route;
-	uint64_t ns : 56, count : 8; /* of values it was learned from, as far as that matters */
+	uint64_t amount : 56; /* ns, or parts of faults */
+	uint64_t count : 8; /* of values it was learned from, as far as that matters */
 };
 
 struct charges {

@@ -49,8 +49,12 @@ struct service;
 enum exchange_work {
 	WORKED_FOR, /* that, for certain */
 	WORKED_BEFORE, /* it waited, and then read it */
-	WORKED_UNTIL_WAIT, /* it worked for it, and came to a wait */
+	WORKED_UNTIL_WAIT, /* it worked for it, and came to a wait, or to another request */
+	WORKED_BETWEEN, /* it went from one wait to another, and then came to answer it */
 	WORKED_UNTIL_ANSWER, /* it came, perhaps from a wait, to answer it */
+	/* It went from one wait to another, on the average for so long, while no request that it
+	 * had read was open, and then read it: no request's. */
+	WORKED_ALONE,
 };
 
 /* Whether requests were missed. */
@@ -89,6 +93,7 @@ struct exchange {
 	const struct route *route; /* set by sink.done: where its costs went */
 	uint32_t pid;
 	uint32_t tid; /* the thread that read it; 0: not known */
+	uint32_t *thread_open; /* how many that it has read are open; NULL: not known */
 	uint16_t port; /* the service's; 0: unix socket */
 	uint16_t status; /* 0: none */
 	uint8_t method; /* enum http_method */

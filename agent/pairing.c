@@ -23,6 +23,8 @@ static void drop(struct pairing *p, struct exchange *x)
 	deadlines_remove(&p->deadlines, &x->deadline);
 	if (x->tid)
 		p->sink.gone(p->sink.context, x);
+	if (x->thread_open)
+		--*x->thread_open;
 	links_remove(&x->open);
 	if (x->turn.next)
 		links_remove(&x->turn);

@@ -9,10 +9,10 @@
 
 #define exchange_in_turn(link) ((struct exchange *)((char *)(link)-offsetof(struct exchange, turn)))
 
-/* Requests that a thread has read, and not begun to work for. */
 struct work_loop {
 	uint32_t tid; /* 0: unused */
-	struct link_pair queue;
+	uint32_t open_count; /* of requests that the thread has read */
+	struct link_pair queue; /* those of them that it has not begun to work for */
 };
 
 /* --- finding --- */
@@ -59,7 +59,7 @@ static struct work_loop *loop_of(struct work_loops *loops, uint32_t tid, bool wa
 
 		if (loop->tid == tid)
 			return loop;
-		if (is_empty(loop) && !unused)
+		if (!loop->open_count && is_empty(loop) && !unused)
 			unused = loop;
 	}
 	if (!wanted || !unused)
@@ -80,6 +80,11 @@ void work_loops_close(struct work_loops *loops)
 static struct costs costs_of(const struct cost *cost)
 {
 	return (struct costs){cost->cpu_ns, cost->minor_faults, cost->major_faults};
+}
+
+static struct cost cost_between(const struct work *work)
+{
+	return (struct cost){work->between_us * 1000ull, work->between_faults, 0};
 }
 
 static bool is_nothing(const struct cost *cost)
@@ -126,7 +131,7 @@ static void charge_turn(struct pairing *p, struct work_loop *loop, const struct 
 }
 
 static void charge_owner(struct pairing *p, const struct connections *t, const struct work *work,
-			 bool certain)
+			 enum exchange_work how, bool certain)
 {
 	const struct cost *cost = &work->owner;
 	struct connection *c = connection_at(t, work->owner_cookie);
@@ -137,7 +142,9 @@ static void charge_owner(struct pairing *p, const struct connections *t, const s
 		return;
 	x = exchange_at(c, work->owner_begin);
 	if (x) {
-		charge(p, x, work->waited && !certain ? WORKED_UNTIL_WAIT : WORKED_FOR, cost);
+		if (x->deferred && !work->wait_count) /* what it read between turns */
+			how = WORKED_FOR;
+		charge(p, x, how, cost);
 	} else if (c->ended.service && (int32_t)(work->owner_begin - c->ended.begin) >= 0) {
 		costs = costs_of(cost);
 		p->sink.worked_after(p->sink.context, &c->ended, certain, &costs);
@@ -151,9 +158,10 @@ static struct exchange *owner_of(const struct connections *t, const struct work 
 	return c ? exchange_at(c, work->owner_begin) : NULL;
 }
 
-/* The first part of a work: up to a wait, or up to another request. */
+/* The first part of a work: up to a wait, or up to another request; certain: or up to a call for
+ * the owner itself. */
 static void owner_worked(struct pairing *p, const struct connections *t, struct work_loop *loop,
-			 const struct work *work)
+			 const struct work *work, bool certain)
 {
 	struct exchange *x;
 
@@ -162,18 +170,26 @@ static void owner_worked(struct pairing *p, const struct connections *t, struct 
 	x = loop && !is_empty(loop) ? owner_of(t, work) : NULL;
 	/* While it only reads, each costs little more than the other. */
 	if (!loop || is_empty(loop) ||
-	    (!work->waited && x && !p->sink.begun_turn(p->sink.context, x, work->owner.cpu_ns))) {
-		charge_owner(p, t, work, false);
+	    (!work->wait_count && x &&
+	     !p->sink.begun_turn(p->sink.context, x, work->owner.cpu_ns))) {
+		certain &= !work->wait_count;
+		charge_owner(p, t, work, certain ? WORKED_FOR : WORKED_UNTIL_WAIT, false);
 		return;
 	}
 	charge_turn(p, loop, NULL, x && !x->turn.next && x->service ? x : NULL, &work->owner);
 }
 
-/* The second part, of an answer of x, or of what was sent for it. certain: it did nothing else. */
+/* The other parts, of an answer of x, or of what was sent for it. certain: it did nothing else. */
 static void own_worked(struct pairing *p, struct work_loop *loop, struct exchange *x, bool certain,
-		       const struct cost *own)
+		       const struct work *work)
 {
-	if (!x || !x->service || is_nothing(own))
+	const struct cost *own = &work->own, between = cost_between(work);
+
+	if (!x || !x->service)
+		return;
+	if (!is_nothing(&between))
+		charge(p, x, WORKED_BETWEEN, &between);
+	if (is_nothing(own))
 		return;
 	if (!loop || is_empty(loop) || x->first_byte_ns)
 		charge(p, x, certain ? WORKED_FOR : WORKED_UNTIL_ANSWER, own);
@@ -188,29 +204,46 @@ static void own_worked(struct pairing *p, struct work_loop *loop, struct exchang
 void work_moved(struct pairing *p, const struct connections *t, struct work_loops *loops,
 		const struct work *work)
 {
-	owner_worked(p, t, loop_of(loops, work->tid, false), work);
+	owner_worked(p, t, loop_of(loops, work->tid, false), work, false);
 }
 
 void work_of_job(struct pairing *p, const struct connections *t, const struct work *work)
 {
-	charge_owner(p, t, work, true);
+	charge_owner(p, t, work, WORKED_FOR, true);
 }
 
 void work_before_call(struct pairing *p, const struct connections *t, struct work_loops *loops,
 		      struct connection *c, const struct record_io *io)
 {
 	struct work_loop *loop = loop_of(loops, io->work.tid, false);
-	bool certain;
+	bool sends = io->head.direction == DIRECTION_SENT, is_owners;
 
-	owner_worked(p, t, loop, &io->work);
-	if (io->head.direction != DIRECTION_SENT)
+	is_owners = io->work.owner_cookie == io->cookie;
+	owner_worked(p, t, loop, &io->work, is_owners || (c->role == ROLE_CLIENT && sends));
+	if (!sends)
 		return;
-	/* It has waited for nothing since it read this request, or began to answer it. */
-	certain = c->role == ROLE_SERVER && !io->work.waited && io->work.owner_cookie == io->cookie;
+	/* certain: it has waited for nothing since it read this request, or began to answer it. */
 	if (c->role == ROLE_SERVER)
-		own_worked(p, loop, c->first, certain, &io->work.own);
+		own_worked(p, loop, c->first, is_owners && !io->work.wait_count, &io->work);
 	else
-		own_worked(p, NULL, owner_of(t, &io->work), false, &io->work.own);
+		own_worked(p, NULL, owner_of(t, &io->work), false, &io->work);
+}
+
+/* It is open from now on. */
+static void is_read(struct pairing *p, struct work_loop *loop, struct exchange *x,
+		    const struct work *work)
+{
+	x->tid = work->tid;
+	p->sink.read(p->sink.context, x);
+	if (!loop)
+		return;
+	if (!loop->open_count && work->wait_count > 1) {
+		struct costs each = {.cpu_ns = cost_between(work).cpu_ns / (work->wait_count - 1)};
+
+		p->sink.worked(p->sink.context, x, WORKED_ALONE, &each);
+	}
+	x->thread_open = &loop->open_count;
+	loop->open_count++;
 }
 
 void work_after_call(struct pairing *p, struct work_loops *loops, struct connection *c,
@@ -222,14 +255,12 @@ void work_after_call(struct pairing *p, struct work_loops *loops, struct connect
 	if (io->head.direction != DIRECTION_RECEIVED || c->role != ROLE_SERVER || !x ||
 	    x->begin < io->begin || !x->service)
 		return;
-	if (!x->tid) {
-		x->tid = io->work.tid;
-		p->sink.read(p->sink.context, x);
-	}
+	loop = io->work.tid ? loop_of(loops, io->work.tid, true) : NULL;
+	if (!x->tid && io->work.tid)
+		is_read(p, loop, x, &io->work);
 	if (!is_nothing(&io->work.own))
 		charge(p, x, WORKED_BEFORE, &io->work.own);
-	loop = x->deferred && !x->turn.next ? loop_of(loops, x->tid, true) : NULL;
-	if (loop)
+	if (loop && x->deferred && !x->turn.next)
 		links_add_last(&loop->queue, &x->turn);
 }
 

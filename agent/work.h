@@ -12,7 +12,10 @@
  * are several, the sink splits it by what they usually cost. (Node.js works for a request as it
  * reads it.)
  *
- * Bounds: WORK_LOOPS_MAX threads with a queue, WORK_TURN_MAX requests that are split between; what
+ * Waits. A loop that waits several times before it answers may have worked for the request in
+ * between, or run timers. Which of it is usual shows while none of its requests is open.
+ *
+ * Bounds: WORK_LOOPS_MAX threads with requests, WORK_TURN_MAX requests that are split between; what
  * is beyond is charged as if it were none of Python's. */
 #ifndef BITTERN_WORK_H
 #define BITTERN_WORK_H

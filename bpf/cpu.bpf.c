@@ -123,9 +123,12 @@ static __always_inline void sleeps(struct thread *t, struct task_struct *task, u
 	t->waited_ns = task->se.sum_exec_runtime;
 	t->waited_minor = task->min_flt;
 	t->waited_major = task->maj_flt;
-	if (t->flags & THREAD_SLEPT)
+	if (t->flags & THREAD_SLEPT) {
+		t->wait_count += t->wait_count < WORK_WAITS_MAX;
 		return;
+	}
 	t->flags |= THREAD_SLEPT;
+	t->wait_count = 1;
 	t->slept_ns = t->waited_ns;
 	t->slept_minor = t->waited_minor;
 	t->slept_major = t->waited_major;
@@ -183,19 +186,23 @@ static __always_inline struct thread *thread_idle(struct task_struct *task)
 	return t;
 }
 
-/* What a thread that does not run has used, for the request that it worked for. */
+/* What a thread that does not run has used for the request that it worked for: up to its first
+ * wait for events. */
 static __always_inline void idle_told(struct thread *t, struct task_struct *task)
 {
 	struct work work = {.owner_cookie = t->owner_cookie,
 			    .owner_begin = t->owner_begin,
 			    .tid = task->pid,
-			    .waited = 1};
-	u64 cpu_ns = task->se.sum_exec_runtime;
+			    .wait_count = 1};
+	u64 cpu_ns = task->se.sum_exec_runtime, end = cpu_ns;
+	u32 minor = task->min_flt, major = task->maj_flt;
 
-	if ((s64)(cpu_ns - t->marked_ns) > 0)
-		work.owner.cpu_ns = cpu_ns - t->marked_ns;
-	work.owner.minor_faults = (u32)task->min_flt - t->marked_minor;
-	work.owner.major_faults = (u32)task->maj_flt - t->marked_major;
+	if (t->flags & THREAD_SLEPT) {
+		end = t->slept_ns;
+		minor = t->slept_minor;
+		major = t->slept_major;
+	}
+	cost_set(&work.owner, end - t->marked_ns, minor - t->marked_minor, major - t->marked_major);
 	if (t->owner_cookie)
 		emit_work(&work, task->tgid, bpf_ktime_get_ns());
 	t->marked_ns = cpu_ns;

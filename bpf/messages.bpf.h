@@ -14,11 +14,16 @@
 
 static __always_inline void emit_undecoded(const struct call *call)
 {
-	struct record_undecoded *record =
-		record_reserve(sizeof(*record), RECORD_UNDECODED, call->pid, call->time_ns);
+	struct record_undecoded *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 
-	if (!record)
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
 		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = call->time_ns;
+	record->head.pid = current_pid();
+	record->head.kind = RECORD_UNDECODED;
 	record->cookie = call->cookie;
 	record->local_port = call->local_port;
 	record->len = call->first_len;
@@ -119,7 +124,7 @@ static __always_inline void emit(struct connection *c, struct call *call, struct
 		if (call->want == call->len)
 			call->tail_len = 0;
 		if ((call->want && emit_slices(call, p)) || (end_too && emit_end(call)))
-			count_lost(call->pid, call->request);
+			count_lost(current_pid(), call->request);
 	}
 	if (call->batch)
 		c->flags |= CONNECTION_BATCH;
@@ -150,7 +155,7 @@ static __always_inline void tell_call(struct connection *c, struct call *call, s
 	else
 		emit_brief(call);
 	if (call->work.tid) /* no record took it along */
-		emit_work(&call->work, call->pid, call->time_ns);
+		emit_work(&call->work, current_pid(), call->time_ns);
 }
 
 #endif

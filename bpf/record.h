@@ -63,17 +63,21 @@ struct cost {
 	__u32 minor_faults, major_faults;
 };
 
+#define WORK_WAITS_MAX 1023
+
 /* What a thread used since the last record of its work, and whom for: first the owner, the request
- * that it worked for; then, from its first wait for events on (of a response: since the last
- * record, if it did not wait), own. Whom the latter is for is told by what the record tells: the
- * request that is answered, or nothing that is known. The owner is named by its connection and the
- * stream position of its first byte; a request that came in one call with others by theirs. */
+ * that it worked for, until its first wait for events; then between that and its last wait, if it
+ * waited more than once; then, from there on (of a response: since the last record, if it did not
+ * wait), own. Whom the latter is for is told by what the record tells: the request that is
+ * answered, or nothing that is known. The owner is named by its connection and the stream position
+ * of its first byte; a request that came in one call with others by theirs. */
 struct work {
 	__u64 owner_cookie; /* 0: none */
 	__u32 owner_begin; /* the low bits */
-	__u32 tid : 31; /* in the initial pid namespace; 0: nothing is told */
-	__u32 waited : 1; /* for events, between the two parts */
+	__u32 tid : 22; /* in the initial pid namespace; 0: nothing is told */
+	__u32 wait_count : 10; /* for events; no more than WORK_WAITS_MAX */
 	struct cost owner, own;
+	__u32 between_us, between_faults;
 };
 
 #define RECORD_TAIL_BYTES 8
@@ -205,7 +209,6 @@ enum loss {
 	LOSS_UNREADABLE_SYSCALL, /* in no system call known to move socket bytes (or a 32-bit one)
 				  */
 	LOSS_CONNECTION_STATE, /* no memory for socket storage */
-	LOSS_SKIPPED_RUN, /* the kernel did not run a hook, and no second copy made up for it */
 	LOSS_COUNT,
 };
 
@@ -247,10 +250,10 @@ struct thread_state {
 
 #define RECORD_ASSERT(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 RECORD_ASSERT(record_head, 16);
-RECORD_ASSERT(work, 48);
-RECORD_ASSERT(record_io, 120);
-RECORD_ASSERT(record_work, 64);
-RECORD_ASSERT(record_job, 88);
+RECORD_ASSERT(work, 56);
+RECORD_ASSERT(record_io, 128);
+RECORD_ASSERT(record_work, 72);
+RECORD_ASSERT(record_job, 96);
 RECORD_ASSERT(thread_state, 56);
 RECORD_ASSERT(record_state, 64);
 RECORD_ASSERT(record_connect_failed, 48);

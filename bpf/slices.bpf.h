@@ -14,7 +14,7 @@ struct call {
 	u64 time_ns, cookie, begin, other_end, arrival_ns;
 	u64 buffer; /* the user's memory: one buffer ... */
 	u64 iovecs, iovec_count; /* ... or, iovecs not 0, a vector */
-	u32 pid, len;
+	u32 len;
 	u32 want; /* bytes to copy */
 	u32 last_end; /* the slice that reaches it is the call's last */
 	u16 local_port, peer_port;
@@ -22,7 +22,7 @@ struct call {
 	u8 request; /* begins as a request line might */
 	u8 first_len, tail_len;
 	u8 batch; /* holds a second head */
-	u8 unused[5];
+	u8 unused;
 	u8 first[2 * FIRST_BYTES]; /* half is used; the rest keeps the verifier content */
 	u8 tail[2 * RECORD_TAIL_BYTES];
 	struct work work; /* until a record has told it */
@@ -131,7 +131,7 @@ static __always_inline void fill(struct record_io *record, struct call *call, u3
 				 u32 captured)
 {
 	record->head.time_ns = call->time_ns;
-	record->head.pid = call->pid;
+	record->head.pid = current_pid();
 	record->head.kind = RECORD_IO;
 	record->head.role = call->role;
 	record->head.direction = call->direction;
@@ -184,7 +184,7 @@ __weak __noinline int emit_brief(struct call *call)
 		return 0;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record) + FIRST_BYTES, 0);
 	if (!record) {
-		count_lost(call->pid, call->request);
+		count_lost(current_pid(), call->request);
 		return 0;
 	}
 	fill(record, call, 0, call->first_len);

@@ -8,7 +8,8 @@
  *
  * An event loop waits between the things that it does, and what it does after a wait, until the
  * next call on a socket tells, is for nobody known: a timer, or the very request that is read or
- * answered then. So the two parts, before the first wait and after it, are told apart. */
+ * answered then. So three parts, before the first wait, from there to the last one, and after that,
+ * are told apart. */
 #ifndef BITTERN_WORK_BPF_H
 #define BITTERN_WORK_BPF_H
 
@@ -71,40 +72,44 @@ static __always_inline u64 resume_from(const struct thread *t, const struct task
 	return t->waited_ns;
 }
 
+static __always_inline void cost_set(struct cost *cost, u64 cpu_ns, u32 minor, u32 major)
+{
+	cost->cpu_ns = (s64)cpu_ns < 0 ? 0 : cpu_ns;
+	cost->minor_faults = minor;
+	cost->major_faults = major;
+}
+
 /* Tells what the running thread used since it was last told. MARK_RESUMED: what came after a wait
  * stays, for the request that it is resumed for. */
 static __always_inline void thread_mark(struct thread *t, const struct task_struct *task,
 					u64 time_ns, enum mark mark, struct work *work)
 {
-	u64 end = thread_clock(t, task, time_ns), owner_end;
-	u32 minor = task->min_flt, major = task->maj_flt, owner_minor, owner_major;
+	u64 end = thread_clock(t, task, time_ns);
+	u32 minor = task->min_flt, major = task->maj_flt;
 
-	owner_end = mark == MARK_SENT ? t->marked_ns : end;
-	owner_minor = mark == MARK_SENT ? t->marked_minor : minor;
-	owner_major = mark == MARK_SENT ? t->marked_major : major;
-	work->tid = task->pid;
-	work->waited = t->flags & THREAD_SLEPT ? 1 : 0;
-	if (t->flags & THREAD_SLEPT) {
-		owner_end = t->slept_ns;
-		owner_minor = t->slept_minor;
-		owner_major = t->slept_major;
-		if ((s64)(owner_end - t->marked_ns) < 0)
-			owner_end = t->marked_ns;
-		t->flags &= ~THREAD_SLEPT;
-	}
-	if (mark == MARK_RESUMED && work->waited)
-		end = resume_from(t, task, end, &minor, &major);
 	work->owner_cookie = t->owner_cookie;
 	work->owner_begin = t->owner_begin;
-	work->owner.cpu_ns = owner_end - t->marked_ns;
-	work->owner.minor_faults = owner_minor - t->marked_minor;
-	work->owner.major_faults = owner_major - t->marked_major;
-	if (mark == MARK_RESUMED) {
-		__builtin_memset(&work->own, 0, sizeof(work->own));
+	work->tid = task->pid;
+	work->wait_count = 0;
+	__builtin_memset(&work->owner, 0, sizeof(work->owner));
+	work->between_us = work->between_faults = 0;
+	__builtin_memset(&work->own, 0, sizeof(work->own));
+	if (t->flags & THREAD_SLEPT) {
+		t->flags &= ~THREAD_SLEPT;
+		work->wait_count = t->wait_count;
+		cost_set(&work->owner, t->slept_ns - t->marked_ns, t->slept_minor - t->marked_minor,
+			 t->slept_major - t->marked_major);
+		work->between_us = (t->waited_ns - t->slept_ns) / 1000;
+		work->between_faults =
+			t->waited_minor - t->slept_minor + t->waited_major - t->slept_major;
+		if (mark == MARK_RESUMED)
+			end = resume_from(t, task, end, &minor, &major);
+		else
+			cost_set(&work->own, end - t->waited_ns, minor - t->waited_minor,
+				 major - t->waited_major);
 	} else {
-		work->own.cpu_ns = end - owner_end;
-		work->own.minor_faults = minor - owner_minor;
-		work->own.major_faults = major - owner_major;
+		cost_set(mark == MARK_SENT ? &work->own : &work->owner, end - t->marked_ns,
+			 minor - t->marked_minor, major - t->marked_major);
 	}
 	t->marked_ns = end;
 	t->marked_minor = minor;
@@ -136,9 +141,15 @@ __weak __noinline int emit_work(const struct work *work, u32 pid, u64 time_ns)
 
 	if (!work || (!work->owner.cpu_ns && !work->owner.minor_faults))
 		return 0;
-	record = record_reserve(sizeof(*record), RECORD_WORK, pid, time_ns);
-	if (!record)
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
 		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = time_ns;
+	record->head.pid = pid;
+	record->head.kind = RECORD_WORK;
 	record->work = *work;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;
@@ -151,9 +162,15 @@ __weak __noinline int emit_job(struct thread *t, u32 pid, u32 tid, u64 time_ns, 
 
 	if (!t)
 		return 0;
-	record = record_reserve(sizeof(*record), RECORD_JOB, pid, time_ns);
-	if (!record)
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record) {
+		loss_count(LOSS_RING_FULL);
 		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.time_ns = time_ns;
+	record->head.pid = pid;
+	record->head.kind = RECORD_JOB;
 	record->work.owner_cookie = t->owner_cookie;
 	record->work.owner_begin = t->owner_begin;
 	record->work.tid = tid;

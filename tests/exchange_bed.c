@@ -135,11 +135,14 @@ static void on_worked(void *context, struct exchange *x, enum exchange_work how,
 		[WORKED_FOR] = "for ",
 		[WORKED_BEFORE] = "before ",
 		[WORKED_UNTIL_WAIT] = "until wait ",
+		[WORKED_BETWEEN] = "between ",
 		[WORKED_UNTIL_ANSWER] = "until answer ",
+		[WORKED_ALONE] = "alone ",
 	};
 
 	tell_work(context, names[how], x->template, costs);
-	costs_add(&x->costs, costs);
+	if (how != WORKED_ALONE)
+		costs_add(&x->costs, costs);
 }
 
 static void on_worked_turn(void *context, struct exchange *const *list, size_t count,

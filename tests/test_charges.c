@@ -21,7 +21,7 @@ static void worked(struct account_bed *bed, uint64_t owner_ns, bool waited, uint
 	bed->wire.work = (struct work){
 		.owner_cookie = bed->wire.cookie,
 		.tid = LOOP,
-		.waited = waited,
+		.wait_count = waited,
 		.owner.cpu_ns = owner_ns,
 		.own.cpu_ns = own_ns,
 	};
@@ -142,7 +142,7 @@ static void work_after(struct account_bed *bed, uint64_t ns)
 {
 	exchanges_work(bed->exchanges, &(struct work){.owner_cookie = bed->wire.cookie,
 						      .tid = LOOP,
-						      .waited = 1,
+						      .wait_count = 1,
 						      .owner.cpu_ns = ns});
 }
 
@@ -210,6 +210,63 @@ static void a_burst_as_they_are_known_is_not_the_answers(void **state)
 	assert_in_range(cpu_us(bed, "/b") - before_us, 150 * 1000, 150 * 1800);
 }
 
+/* A request of a route that waits for a timer of its own: so much in between, and after it. */
+static void serve_after_timer(struct account_bed *bed, uint64_t between_ns, uint64_t own_ns)
+{
+	account_connect(bed, 100, 8000, false);
+	read_request(bed, GET("/t"));
+	worked(bed, 300 * US, true, own_ns);
+	if (between_ns) {
+		bed->wire.work.wait_count = 2;
+		bed->wire.work.between_us = (uint32_t)((between_ns) / US);
+	}
+	wire_send_text(&bed->wire, OK);
+}
+
+static void read_after_bursts(struct account_bed *bed, uint32_t count, uint64_t each_ns)
+{
+	account_connect(bed, 100, 8000, false);
+	worked(bed, 0, true, 30 * US);
+	bed->wire.work.wait_count = count + 1;
+	bed->wire.work.between_us = (uint32_t)((count * each_ns) / US);
+	wire_receive_text(&bed->wire, GET("/a"));
+	worked(bed, 0, false, 100 * US);
+	wire_send_text(&bed->wire, OK);
+}
+
+/* 4 ms of each 20, as a loop's interval burns them: while requests wait, and before they go on. */
+static void a_loops_own_timer_is_not_charged_to_requests_that_wait_for_another(void **state)
+{
+	struct account_bed *bed = *state;
+	uint64_t before_us = 0;
+	int i;
+
+	for (i = 0; i < 20; i++)
+		read_after_bursts(bed, 1 + i % 3, 4 * MS);
+	for (i = 0; i < 320; i++) {
+		if (i == 20) /* what is usual has been learned */
+			before_us = cpu_us(bed, "/t");
+		serve_after_timer(bed, i % 5 < 3 ? 4 * MS : 0, 300 * US + (i % 4 ? 0 : 4 * MS));
+		if (i % 10 == 0)
+			read_after_bursts(bed, 2, 4 * MS);
+	}
+	assert_in_range(cpu_us(bed, "/t") - before_us, 300 * 595, 300 * 612);
+	assert_int_equal(cpu_us(bed, "/a"), 52 * 130);
+}
+
+/* As reading a file, and then another. */
+static void what_is_done_between_two_waits_is_the_requests_where_a_loop_has_no_timers(void **state)
+{
+	struct account_bed *bed = *state;
+	int i;
+
+	for (i = 0; i < 20; i++)
+		read_after_bursts(bed, 3, 50 * US);
+	for (i = 0; i < 50; i++)
+		serve_after_timer(bed, 4 * MS, 300 * US);
+	assert_int_equal(cpu_us(bed, "/t"), 50 * 4600);
+}
+
 static void without_such_bursts_a_dear_request_is_its_routes(void **state)
 {
 	struct account_bed *bed = *state;
@@ -263,6 +320,38 @@ static void what_each_route_costs_in_a_turn_is_learned_from_the_sums(void **stat
 		turn_of_two(bed, turns[i % 4].first, turns[i % 4].second, turns[i % 4].us * US);
 	assert_in_range(cpu_us(bed, "/dear") - dear_us, 100 * 1900, 100 * 2110);
 	assert_in_range(cpu_us(bed, "/cheap") - cheap_us, 100 * 100, 100 * 210);
+}
+
+/* What takes memory is not what takes time. */
+static void new_memory_in_a_turn_is_split_by_who_takes_it(void **state)
+{
+	static const char *const routes[] = {GET("/light"), GET("/memory")};
+	struct account_bed *bed = *state;
+	uint64_t light = 0, memory = 0;
+	int i;
+
+	for (i = 0; i < 120; i++) {
+		struct wire other;
+		int first = i % 2, second = i / 2 % 2;
+
+		if (i == 100) { /* learned */
+			light = costs_of(bed, "/light")->cost.minor_faults;
+			memory = costs_of(bed, "/memory")->cost.minor_faults;
+		}
+		account_connect(bed, 100, 8000, false);
+		read_request(bed, routes[first]);
+		other = bed->wire;
+		account_connect(bed, 100, 8000, false);
+		read_request(bed, routes[second]);
+		worked(bed, 2 * MS, true, 0);
+		bed->wire.work.owner.minor_faults = (uint32_t)(first + second) * 5120;
+		wire_send_text(&bed->wire, OK);
+		other.now_ns = bed->wire.now_ns;
+		other.work = (struct work){.tid = LOOP};
+		wire_send_text(&other, OK);
+	}
+	assert_in_range(costs_of(bed, "/light")->cost.minor_faults - light, 0, 20 * 50);
+	assert_in_range(costs_of(bed, "/memory")->cost.minor_faults - memory, 20 * 5070, 20 * 5120);
 }
 
 /* --- jobs of a pool --- */
@@ -439,8 +528,12 @@ int main(void)
 		ACCOUNT_TEST(a_timer_that_comes_now_and_then_is_not),
 		ACCOUNT_TEST(to_wake_up_and_read_is_the_requests_but_not_a_timer_before),
 		NODE_TEST(a_burst_as_they_are_known_is_not_the_answers),
+		NODE_TEST(a_loops_own_timer_is_not_charged_to_requests_that_wait_for_another),
+		NODE_TEST(
+			what_is_done_between_two_waits_is_the_requests_where_a_loop_has_no_timers),
 		NODE_TEST(without_such_bursts_a_dear_request_is_its_routes),
 		ACCOUNT_TEST(what_each_route_costs_in_a_turn_is_learned_from_the_sums),
+		ACCOUNT_TEST(new_memory_in_a_turn_is_split_by_who_takes_it),
 		ACCOUNT_TEST(a_job_is_charged_to_the_request_in_flight_on_its_loop),
 		NODE_TEST(a_job_of_another_loop_than_pythons_is_its_owners_at_once),
 		ACCOUNT_TEST(a_job_with_no_request_is_nobodys),

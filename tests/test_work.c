@@ -43,7 +43,7 @@ static void worked(struct wire *w, const struct wire *owner, uint64_t owner_ms, 
 	w->work = (struct work){
 		.owner_cookie = owner ? owner->cookie : 0,
 		.tid = LOOP,
-		.waited = waited,
+		.wait_count = waited,
 		.owner.cpu_ns = owner_ms * WIRE_MILLISECOND,
 		.own.cpu_ns = own_ms * WIRE_MILLISECOND,
 	};
@@ -66,6 +66,48 @@ static void what_is_done_until_the_answer_is_the_requests(void **state)
 	expect(bed, "for /a 5; GET /a 200");
 	assert_int_equal(bed->last.costs.cpu_ns, 5 * WIRE_MILLISECOND);
 	assert_int_equal(bed->last.tid, LOOP);
+}
+
+static void what_came_between_two_waits_is_told_apart(void **state)
+{
+	struct bed *bed = *state;
+
+	read_request(&bed->wire, REQUEST("/a"));
+	worked(&bed->wire, &bed->wire, 2, true, 5);
+	bed->wire.work.wait_count = 3;
+	bed->wire.work.between_us = (uint32_t)(7 * 1000);
+	wire_send_text(&bed->wire, ANSWER);
+	expect(bed, "until wait /a 2; between /a 7; until answer /a 5; GET /a 200");
+}
+
+static void read_after_waits(struct wire *w, uint32_t count, uint64_t between_ms)
+{
+	worked(w, NULL, 0, true, 0);
+	w->work.wait_count = count;
+	w->work.between_us = (uint32_t)(between_ms * 1000);
+	wire_receive_text(w, REQUEST("/a"));
+}
+
+static void what_a_loop_does_by_itself_is_told_while_no_request_of_it_is_open(void **state)
+{
+	struct bed *bed = *state;
+	struct wire *other = connection(bed, 0);
+
+	read_after_waits(&bed->wire, 4, 6);
+	expect(bed, "alone /a 2");
+	read_after_waits(other, 4, 6);
+	worked(&bed->wire, &bed->wire, 0, false, 0);
+	wire_send_text(&bed->wire, ANSWER);
+	read_after_waits(&bed->wire, 4, 6);
+	expect(bed, "GET /a 200");
+	worked(&bed->wire, &bed->wire, 0, false, 0);
+	wire_send_text(&bed->wire, ANSWER);
+	worked(other, other, 0, false, 0);
+	wire_send_text(other, ANSWER);
+	read_after_waits(other, 2, 6);
+	expect(bed, "GET /a 200; GET /a 200; alone /a 6");
+	read_after_waits(&bed->wire, 1, 0);
+	expect(bed, "");
 }
 
 static void after_a_wait_it_may_be_something_else(void **state)
@@ -99,7 +141,7 @@ static void reading_another_request_charges_the_one_before(void **state)
 	read_request(a, REQUEST("/a"));
 	worked(b, a, 3, false, 0);
 	read_request(b, REQUEST("/b"));
-	expect(bed, "for /a 3");
+	expect(bed, "until wait /a 3");
 	worked(b, b, 0, false, 1);
 	wire_send_text(b, ANSWER);
 	worked(a, b, 0, false, 2);
@@ -159,7 +201,7 @@ static void a_move_to_another_request_is_told_without_a_call(void **state)
 	exchanges_work(bed->exchanges, &(struct work){.owner_cookie = bed->wire.cookie,
 						      .tid = LOOP,
 						      .owner.cpu_ns = 5 * WIRE_MILLISECOND});
-	expect(bed, "for /a 5");
+	expect(bed, "until wait /a 5");
 }
 
 static void a_job_is_its_owners_also_when_that_is_done(void **state)
@@ -167,7 +209,7 @@ static void a_job_is_its_owners_also_when_that_is_done(void **state)
 	struct bed *bed = *state;
 	struct work work = {.owner_cookie = bed->wire.cookie,
 			    .tid = LOOP + 1,
-			    .waited = 1,
+			    .wait_count = 1,
 			    .owner.cpu_ns = 5 * WIRE_MILLISECOND};
 
 	read_request(&bed->wire, REQUEST("/a"));
@@ -330,6 +372,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORK_TEST(what_is_done_until_the_answer_is_the_requests),
+		WORK_TEST(what_came_between_two_waits_is_told_apart),
+		WORK_TEST(what_a_loop_does_by_itself_is_told_while_no_request_of_it_is_open),
 		WORK_TEST(after_a_wait_it_may_be_something_else),
 		WORK_TEST(page_faults_go_with_the_time),
 		WORK_TEST(reading_another_request_charges_the_one_before),
