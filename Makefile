@@ -16,7 +16,7 @@ ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BPF_INCLUDES = -Ivmlinux -Ibpf -I/usr/include/$(shell $(CC) -print-multiarch)
 
-CFLAGS += -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -I$(B) \
+CFLAGS += -std=gnu11 -O3 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -I$(B) \
 	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
 comma := ,

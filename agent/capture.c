@@ -117,6 +117,9 @@ int capture_open(struct capture **out, const struct capture_config *config, char
 		bpf_program__set_autoattach(c->skeleton->progs.cpu_list, false);
 		bpf_program__set_autoattach(c->skeleton->progs.socket_list, false);
 		bpf_program__set_autoattach(c->skeleton->progs.socket_adopt, false);
+		/* only where they are needed */
+		bpf_program__set_autoattach(c->skeleton->progs.socket_receive_2, false);
+		bpf_program__set_autoattach(c->skeleton->progs.socket_send_2, false);
 	}
 	if (!error)
 		error = bittern__load(c->skeleton);
@@ -170,6 +173,13 @@ static int adopt(struct capture *c)
 	return n < 0 ? -EIO : 0;
 }
 
+static int attach_second_copies(struct bittern *skeleton)
+{
+	skeleton->links.socket_receive_2 = bpf_program__attach(skeleton->progs.socket_receive_2);
+	skeleton->links.socket_send_2 = bpf_program__attach(skeleton->progs.socket_send_2);
+	return skeleton->links.socket_receive_2 && skeleton->links.socket_send_2 ? 0 : -errno;
+}
+
 int capture_attach(struct capture *c, char *why, size_t why_len)
 {
 	struct bittern *skeleton = c->skeleton;
@@ -186,6 +196,8 @@ int capture_attach(struct capture *c, char *why, size_t why_len)
 	skeleton->bss->clients_wanted = true;
 	if (!error)
 		error = adopt(c);
+	if (!error && skeleton->bss->hooks_preempted)
+		error = attach_second_copies(skeleton);
 	return error ? explain(why, why_len, "cannot attach the BPF programs", error) : 0;
 }
 
@@ -326,26 +338,62 @@ static void read_counts(const struct capture *c, const struct bpf_map *map, uint
 	}
 }
 
+static uint64_t without(uint64_t all, uint64_t some)
+{
+	return all > some ? all - some : 0;
+}
+
+/* What the first copies were skipped for and the second ones saw. */
+static uint64_t made_up_for(struct capture *c, uint32_t direction)
+{
+	struct {
+		__u64 task, sk, passed_over;
+	} marks[c->cpu_count];
+	uint64_t total = 0;
+	int cpu;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(c->skeleton->maps.hook_marks), &direction, marks))
+		return 0;
+	for (cpu = 0; cpu < c->cpu_count; cpu++)
+		total += marks[cpu].passed_over;
+	return total;
+}
+
+/* What one copy of a hook was skipped for the other has seen, unless it was skipped too. */
+static uint64_t all_skipped_runs(struct capture *c)
+{
+	const struct bittern *s = c->skeleton;
+	uint64_t first = skipped_runs(s->progs.socket_state);
+	uint64_t second = skipped_runs(s->progs.socket_state_2);
+	struct bpf_program *program;
+	uint64_t total = 0;
+
+	bpf_object__for_each_program(program, s->obj) {
+		if (program == s->progs.socket_receive)
+			total += without(skipped_runs(program), made_up_for(c, DIRECTION_RECEIVED));
+		else if (program == s->progs.socket_send)
+			total += without(skipped_runs(program), made_up_for(c, DIRECTION_SENT));
+		else if (program != s->progs.socket_receive_2 &&
+			 program != s->progs.socket_send_2 && program != s->progs.socket_state &&
+			 program != s->progs.socket_state_2 && program != s->progs.socket_arrival)
+			total += skipped_runs(program);
+	}
+	return total + (first < second ? first : second);
+}
+
 struct capture_stats capture_stats(struct capture *c)
 {
-	struct capture_stats stats = {0};
-	struct bpf_program *program;
-	uint64_t first, second;
+	struct capture_stats stats = {
+		.skipped_arrivals = skipped_runs(c->skeleton->progs.socket_arrival),
+		.hooks_preempted = c->skeleton->bss->hooks_preempted,
+		.preempted_runs = skipped_runs(c->skeleton->progs.socket_receive) +
+				  skipped_runs(c->skeleton->progs.socket_send),
+	};
 
 	read_counts(c, c->skeleton->maps.losses, stats.losses, LOSS_COUNT);
 	read_counts(c, c->skeleton->maps.tls_counts, stats.tls_counts, TLS_COUNTS);
 	stats.sessions_evicted = sessions_evicted(c, stats.tls_counts);
-	bpf_object__for_each_program(program, c->skeleton->obj) {
-		if (program == c->skeleton->progs.socket_arrival)
-			stats.skipped_arrivals = skipped_runs(program);
-		else if (program != c->skeleton->progs.socket_state &&
-			 program != c->skeleton->progs.socket_state_2)
-			stats.skipped_runs += skipped_runs(program);
-	}
-	/* What one copy was skipped for the other has seen, unless it was skipped too. */
-	first = skipped_runs(c->skeleton->progs.socket_state);
-	second = skipped_runs(c->skeleton->progs.socket_state_2);
-	stats.skipped_runs += first < second ? first : second;
+	stats.losses[LOSS_SKIPPED_RUN] += all_skipped_runs(c);
 	stats.ring_bytes = ring_size(c->ring);
 	return stats;
 }

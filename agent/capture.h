@@ -62,7 +62,8 @@ struct capture_stats {
 	uint64_t tls_counts[TLS_COUNTS];
 	uint64_t sessions_evicted; /* for want of room */
 	uint64_t skipped_arrivals; /* what came in then has no time of its own */
-	uint64_t skipped_runs; /* recursion_misses, where no second copy made up for it */
+	bool hooks_preempted; /* this kernel does that: the hooks on bytes have second copies */
+	uint64_t preempted_runs; /* what their first copies were skipped for */
 	size_t ring_bytes;
 };
 struct capture_stats capture_stats(struct capture *c);

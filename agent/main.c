@@ -28,6 +28,7 @@
 #include "options.h"
 #include "otlp_export.h"
 #include "priority.h"
+#include "resident.h"
 #include "self_metrics.h"
 #include "services.h"
 #include "signals.h"
@@ -557,6 +558,7 @@ static int agent_open(struct agent *agent)
 	    otlp_export_open(&agent->otlp, &agent->options.otlp, agent->console, now_ns()))
 		return -1;
 	agent->drained_ns = agent->expired_ns = now_ns();
+	resident_give_back();
 	agent->ready = true;
 	if (agent->server && !agent->console)
 		log_info("watching; metrics on http://%s/metrics", agent->options.listen);
@@ -587,12 +589,10 @@ int main(int argc, char **argv)
 	int status;
 
 	options_parse(&agent.options, argc, argv);
-	if (agent.options.command == COMMAND_CHECK) {
+	if (agent.options.command == COMMAND_CHECK)
 		status = check_run(&agent.options);
-		options_close(&agent.options);
-		return status;
-	}
-	status = agent_open(&agent) ? 1 : run(&agent);
+	else
+		status = agent_open(&agent) ? 1 : run(&agent);
 	if (agent.otlp && !status)
 		otlp_export_finish(agent.otlp, take_snapshot(&agent), agent.signal_fd);
 	agent_close(&agent);

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,19 +26,6 @@ struct otlp_export {
 	uint64_t due_ns, last_encode_ns;
 	struct otlp_stats stats; /* of the last otlp_export_stats(), which points into it */
 };
-
-/* libcurl and OpenSSL run through 1.5 MB of code when they begin, most of it never again: the pages
- * are taken off resident memory, and come back from the page cache one by one where they are used.
- * (A debugger's breakpoints go with them.) */
-static void give_back_code(void)
-{
-	extern char __executable_start[], etext[]; /* the linker's */
-	uintptr_t page_len = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = ((uintptr_t)__executable_start + page_len - 1) & ~(page_len - 1);
-	uintptr_t end = (uintptr_t)etext & ~(page_len - 1);
-
-	madvise((void *)start, end - start, MADV_DONTNEED);
-}
 
 int otlp_export_open(struct otlp_export **out, const struct otlp_config *config, bool quiet,
 		     uint64_t now_ns)
@@ -63,7 +49,6 @@ int otlp_export_open(struct otlp_export **out, const struct otlp_config *config,
 	if (!quiet)
 		log_info("sending metrics by OTLP to %s every %g s", config->url,
 			 (double)config->interval_ns / 1e9);
-	give_back_code();
 	*out = o;
 	return 0;
 }

@@ -78,12 +78,12 @@ static void add_losses(struct row_set *set, const struct self_inputs *in)
 		[LOSS_UNREADABLE_IO_URING] = "unreadable_io_uring",
 		[LOSS_UNREADABLE_SYSCALL] = "unreadable_syscall",
 		[LOSS_CONNECTION_STATE] = "connection_state",
+		[LOSS_SKIPPED_RUN] = "skipped_run",
 	};
 	const struct {
 		const char *cause;
 		uint64_t count;
 	} more[] = {
-		{"skipped_run", in->capture.skipped_runs},
 		{"bad_record", in->bad_records},
 		{"gap", in->exchange.gaps},
 		{"unpaired_request", in->exchange.requests_lost},

@@ -107,17 +107,12 @@ static __always_inline void connect_begins(struct sock *sk)
 
 static __always_inline void connect_failed(struct sock *sk, const struct connection *c)
 {
-	struct record_connect_failed *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	u64 time_ns = bpf_ktime_get_ns();
+	struct record_connect_failed *record =
+		record_reserve(sizeof(*record), RECORD_CONNECT_FAILED, c->pid, time_ns);
 
-	if (!record) {
-		loss_count(LOSS_RING_FULL);
+	if (!record)
 		return;
-	}
-	__builtin_memset(record, 0, sizeof(*record));
-	record->head.time_ns = time_ns;
-	record->head.pid = c->pid;
-	record->head.kind = RECORD_CONNECT_FAILED;
 	record->begin_ns = c->arrival_ns[0];
 	record->error = sk->sk_err;
 	record->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
@@ -195,16 +190,11 @@ static __always_inline int state_seen(struct sock *sk, int old_state, int new_st
 	if (c->role == ROLE_NONE && !arrival_ns && !tls)
 		return 0;
 	c->state = new_state;
-	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	if (!record) {
-		loss_count(LOSS_RING_FULL);
-		return 0;
-	}
-	task = bpf_get_current_task_btf();
-	__builtin_memset(record, 0, sizeof(*record));
 	time_ns = bpf_ktime_get_ns();
-	record->head.time_ns = time_ns;
-	record->head.kind = RECORD_STATE;
+	record = record_reserve(sizeof(*record), RECORD_STATE, 0, time_ns);
+	if (!record)
+		return 0;
+	task = bpf_get_current_task_btf();
 	record->cookie = c->cookie;
 	record->received_end = c->received_end;
 	record->sent_end = c->sent_end;
@@ -295,6 +285,7 @@ int socket_adopt(struct bpf_iter__task_file *context)
 	struct tcp_sock *tcp;
 	struct sock *sk;
 
+	hooks_preempted = hooks_preemptible();
 	if (!task || !file || !wanted(task->tgid))
 		return 0;
 	socket = bpf_sock_from_file(file);

@@ -5,6 +5,7 @@
 
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include "record.h"
 
 #define PROCESSES_MAX 65536
@@ -156,6 +157,28 @@ struct {
 	__type(value, u64);
 } lost_requests __weak SEC(".maps");
 
+/* The last run of a hook on bytes on this CPU, by direction. */
+struct hook_mark {
+	u64 task, sk; /* addresses, only to be compared */
+	u64 passed_over; /* runs of the second copy for which there was none */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct hook_mark);
+} hook_marks __weak SEC(".maps");
+
+/* Whether this kernel may preempt a process inside a tracepoint's hooks, as Linux does since 7.0:
+ * they then run under a guard of this type ("tracing: Guard __DECLARE_TRACE() use of
+ * __DO_TRACE_CALL() with SRCU-fast"). Known when the programs are loaded: what the answer rules out
+ * is gone from them. */
+#define hooks_preemptible() bpf_core_type_exists(class_srcu_fast_notrace_t)
+
+/* The same, for user space to read after attaching. */
+volatile bool hooks_preempted __weak = false;
+
 /* Set before loading. */
 const volatile __u64 ring_wakeup_bytes __weak = 512 * 1024;
 
@@ -180,6 +203,22 @@ static __always_inline void loss_count(enum loss cause)
 
 	if (count)
 		(*count)++;
+}
+
+/* A record of this size, all 0 but its head. NULL: the ring is full, and that is counted. */
+static __always_inline void *record_reserve(u64 size, enum record_kind kind, u32 pid, u64 time_ns)
+{
+	struct record_head *head = bpf_ringbuf_reserve(&records, size, 0);
+
+	if (!head) {
+		loss_count(LOSS_RING_FULL);
+		return NULL;
+	}
+	__builtin_memset(head, 0, size);
+	head->time_ns = time_ns;
+	head->pid = pid;
+	head->kind = kind;
+	return head;
 }
 
 /* The reader drains on a timer; from an eighth's fill on it is woken. The fill is asked for at

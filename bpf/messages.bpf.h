@@ -14,16 +14,11 @@
 
 static __always_inline void emit_undecoded(const struct call *call)
 {
-	struct record_undecoded *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	struct record_undecoded *record =
+		record_reserve(sizeof(*record), RECORD_UNDECODED, current_pid(), call->time_ns);
 
-	if (!record) {
-		loss_count(LOSS_RING_FULL);
+	if (!record)
 		return;
-	}
-	__builtin_memset(record, 0, sizeof(*record));
-	record->head.time_ns = call->time_ns;
-	record->head.pid = current_pid();
-	record->head.kind = RECORD_UNDECODED;
 	record->cookie = call->cookie;
 	record->local_port = call->local_port;
 	record->len = call->first_len;

@@ -209,6 +209,7 @@ enum loss {
 	LOSS_UNREADABLE_SYSCALL, /* in no system call known to move socket bytes (or a 32-bit one)
 				  */
 	LOSS_CONNECTION_STATE, /* no memory for socket storage */
+	LOSS_SKIPPED_RUN, /* the kernel did not run a hook, and no second copy made up for it */
 	LOSS_COUNT,
 };
 

@@ -305,14 +305,80 @@ static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direc
 	return 0;
 }
 
+/* From Linux 7.0 on a hook can be preempted, and the kernel does not run it inside itself: until it
+ * goes on, what any other process on its CPU receives (or sends) passes it over. A second copy,
+ * attached only there, takes this. That the first has run for the same call is read off its mark;
+ * without that (this process may have changed its CPU in between) off the positions. Unix sockets
+ * have none: there it is a loss. */
+static __always_inline struct hook_mark *mark_of(u8 direction)
+{
+	u32 key = direction;
+
+	return bpf_map_lookup_elem(&hook_marks, &key);
+}
+
+static __always_inline int first_copy(struct sock *sk, int ret, int flags, u8 direction)
+{
+	struct hook_mark *mark;
+
+	if (hooks_preemptible()) {
+		mark = mark_of(direction);
+		if (mark) {
+			mark->task = bpf_get_current_task();
+			mark->sk = (u64)sk;
+		}
+	}
+	return io_seen(sk, ret, flags, direction);
+}
+
+static __always_inline int second_copy(struct sock *sk, int ret, int flags, u8 direction)
+{
+	struct hook_mark *mark = mark_of(direction);
+	struct connection *c;
+	struct tcp_sock *tcp;
+
+	if (!mark)
+		return 0;
+	if (mark->sk == (u64)sk && mark->task == bpf_get_current_task()) {
+		mark->sk = 0;
+		return 0;
+	}
+	mark->passed_over++;
+	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	if (c && c->flags & CONNECTION_UNIX) {
+		if (c->role != ROLE_NONE && ret > 0)
+			loss_count(LOSS_SKIPPED_RUN);
+		return 0;
+	}
+	if (c && !(c->flags & CONNECTION_LISTENER)) {
+		tcp = tcp_of(sk);
+		if (direction == DIRECTION_RECEIVED ? c->copied_seq == tcp->copied_seq
+						    : c->write_seq == tcp->write_seq)
+			return 0;
+	}
+	return io_seen(sk, ret, flags, direction);
+}
+
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(socket_receive, struct sock *sk, int ret, int flags)
 {
-	return io_seen(sk, ret, flags, DIRECTION_RECEIVED);
+	return first_copy(sk, ret, flags, DIRECTION_RECEIVED);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(socket_receive_2, struct sock *sk, int ret, int flags)
+{
+	return hooks_preemptible() ? second_copy(sk, ret, flags, DIRECTION_RECEIVED) : 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(socket_send, struct sock *sk, int ret, int flags)
 {
-	return io_seen(sk, ret, flags, DIRECTION_SENT);
+	return first_copy(sk, ret, flags, DIRECTION_SENT);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(socket_send_2, struct sock *sk, int ret, int flags)
+{
+	return hooks_preemptible() ? second_copy(sk, ret, flags, DIRECTION_SENT) : 0;
 }

@@ -225,17 +225,12 @@ int tls_bio(struct pt_regs *context)
 
 static __always_inline void emit_event(u64 cookie, enum tls_event event)
 {
-	struct record_tls *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	u64 time_ns = bpf_ktime_get_ns();
+	struct record_tls *record =
+		record_reserve(sizeof(*record), RECORD_TLS, current_pid(), time_ns);
 
-	if (!record) {
-		loss_count(LOSS_RING_FULL);
+	if (!record)
 		return;
-	}
-	__builtin_memset(record, 0, sizeof(*record));
-	record->head.time_ns = time_ns;
-	record->head.pid = current_pid();
-	record->head.kind = RECORD_TLS;
 	record->cookie = cookie;
 	record->event = event;
 	bpf_ringbuf_submit(record,

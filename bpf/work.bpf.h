@@ -141,15 +141,9 @@ __weak __noinline int emit_work(const struct work *work, u32 pid, u64 time_ns)
 
 	if (!work || (!work->owner.cpu_ns && !work->owner.minor_faults))
 		return 0;
-	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	if (!record) {
-		loss_count(LOSS_RING_FULL);
+	record = record_reserve(sizeof(*record), RECORD_WORK, pid, time_ns);
+	if (!record)
 		return 0;
-	}
-	__builtin_memset(record, 0, sizeof(*record));
-	record->head.time_ns = time_ns;
-	record->head.pid = pid;
-	record->head.kind = RECORD_WORK;
 	record->work = *work;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;
@@ -162,15 +156,9 @@ __weak __noinline int emit_job(struct thread *t, u32 pid, u32 tid, u64 time_ns, 
 
 	if (!t)
 		return 0;
-	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	if (!record) {
-		loss_count(LOSS_RING_FULL);
+	record = record_reserve(sizeof(*record), RECORD_JOB, pid, time_ns);
+	if (!record)
 		return 0;
-	}
-	__builtin_memset(record, 0, sizeof(*record));
-	record->head.time_ns = time_ns;
-	record->head.pid = pid;
-	record->head.kind = RECORD_JOB;
 	record->work.owner_cookie = t->owner_cookie;
 	record->work.owner_begin = t->owner_begin;
 	record->work.tid = tid;

@@ -99,6 +99,7 @@ struct expected_io {
 	/* Of what a server receives: not before this, and not after the next, if not 0. */
 	uint64_t arrival_from_ns, arrival_to_ns;
 	bool arrival_unknown;
+	bool arrival_any; /* its hook may have been passed over */
 };
 
 struct expected_state {

@@ -43,7 +43,7 @@ account    < plain record exchange routes addresses services histogram snapshot 
 account    < pool
 self       agent/self_metrics < plain probes capture exchange aggregate services snapshot pool
 options    agent/options                        < plain services facts routes limits exporters
-main       agent/main agent/check agent/host agent/priority agent/otlp_export    < *
+main       agent/main agent/check agent/host agent/priority agent/resident agent/otlp_export    < *
 '
 
 readonly LINE_MAX=100 FILE_MAX=600 FUNCTION_MAX=60 TAB=8

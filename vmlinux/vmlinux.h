@@ -75,6 +75,11 @@ struct sched_entity {
 
 struct bpf_local_storage;
 
+/* Its fields do not matter, only whether it exists: see hooks_preemptible(). */
+typedef struct {
+	void *lock;
+} class_srcu_fast_notrace_t;
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;

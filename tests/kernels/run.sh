@@ -35,12 +35,13 @@ initramfs() {
 }
 
 # boot KERNEL JOB - the job's output on stdout; 0 when it succeeded and the kernel had nothing to
-# complain of. All is emulated: /dev/kvm is rare, and not every one runs any kernel.
+# complain of. All is emulated: /dev/kvm is rare, and not every one runs any kernel. In one thread:
+# with more qemu now and then runs a half of the code that the kernel patches at that moment.
 boot() {
     local output=$work/output console=$work/console ended
     initramfs "$@" >"$work/initramfs"
-    timeout -k 5 "$guest_seconds" qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 2048 \
-        -nodefaults -display none -no-reboot \
+    timeout -k 5 "$guest_seconds" qemu-system-x86_64 -accel tcg,thread=single -cpu max \
+        -smp 2 -m 2048 -nodefaults -display none -no-reboot \
         -kernel "$1/vmlinuz" -initrd "$work/initramfs" \
         -append "console=ttyS0 loglevel=5 panic=-1" \
         -serial "file:$console" -serial stdio \
