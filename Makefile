@@ -94,8 +94,8 @@ $(filter $(B)/tests/test_server%,$(TESTS)): $(B)/tests/server_client.o
 $(BPF_TESTS): $(B)/tests/hooks_bed.o
 $(filter $(B)/tests/test_otlp%,$(TESTS)): $(B)/tests/otlp_world.o
 $(B)/tests/otlp_world.o: $(B)/otlp.pb-c.h
-$(B)/tests/bpf_tls_libraries: | $(B)/tests/tls_hits.bpf.o
-$(B)/tests/bpf_tls_libraries $(B)/tests/test_tls_places: | $(TLS_MADE)
+$(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)): $(B)/tests/tls_bed.o | $(B)/tests/tls_hits.bpf.o
+$(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)) $(B)/tests/test_tls_places: | $(TLS_MADE)
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)

@@ -228,6 +228,18 @@ void capture_set_wanted(struct capture *c, pid_t pid, bool wanted)
 		bpf_map_update_elem(map, &key, &one, BPF_ANY);
 }
 
+void capture_set_own_probes(struct capture *c, pid_t pid, bool own)
+{
+	int map = bpf_map__fd(c->skeleton->maps.tls_own_probes);
+	__u32 key = pid;
+	__u8 one = 1;
+
+	if (own)
+		bpf_map_update_elem(map, &key, &one, BPF_ANY);
+	else
+		bpf_map_delete_elem(map, &key);
+}
+
 int capture_list(struct capture *c, bool all,
 		 void (*connection)(void *context, const struct connection_state *state),
 		 void *context)

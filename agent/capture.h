@@ -40,6 +40,9 @@ int capture_fd(const struct capture *c);
 int capture_drain(struct capture *c, void (*record)(void *context, const void *bytes, size_t size),
 		  void *context);
 void capture_set_wanted(struct capture *c, pid_t pid, bool wanted);
+/* Which of two probes at a place counts for the process: that with TLS_COOKIE_OWN, or that without.
+ */
+void capture_set_own_probes(struct capture *c, pid_t pid, bool own);
 /* Lists unix sockets with HTTP and connections with unread bytes; all: every connection with HTTP.
  * 0 or -errno. Some 0.7 us for each of the host's connections that have storage. */
 int capture_list(struct capture *c, bool all,

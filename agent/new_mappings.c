@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define RING_PAGES 4 /* a power of two: some 100 mappings */
+#define MAPS_LINES_MAX 100000
 #define RECORD_MAX 4608 /* one with the longest path */
 
 struct ring {
@@ -215,6 +217,44 @@ bool new_mappings_take(struct new_mappings *m,
 	else if (rested)
 		m->resting = watch_rings(m, EPOLL_CTL_MOD, true) != 0;
 	return !lost;
+}
+
+/* begin-end rwxp offset major:minor inode path */
+static bool parse_line(struct new_mapping *mapping, char *line)
+{
+	unsigned long long begin, end, inode;
+	int path_at = 0;
+	char rights[5];
+
+	if (sscanf(line, "%llx-%llx %4s %*x %x:%x %llu %n", &begin, &end, rights, &mapping->major,
+		   &mapping->minor, &inode, &path_at) < 6 ||
+	    !path_at || rights[2] != 'x')
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	mapping->begin = begin;
+	mapping->end = end;
+	mapping->inode = inode;
+	mapping->path = line + path_at;
+	return true;
+}
+
+void new_mappings_read(const char *proc_path, pid_t pid,
+		       void (*mapped)(void *context, const struct new_mapping *mapping),
+		       void *context)
+{
+	struct new_mapping mapping = {.pid = pid};
+	char path[64], line[4400];
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "%s/%d/maps", proc_path, pid);
+	maps = fopen(path, "re");
+	if (!maps)
+		return;
+	for (int i = 0; i < MAPS_LINES_MAX && fgets(line, sizeof(line), maps); i++) {
+		if (parse_line(&mapping, line))
+			mapped(context, &mapping);
+	}
+	fclose(maps);
 }
 
 void new_mappings_close(struct new_mappings *m)

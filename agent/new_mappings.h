@@ -33,6 +33,11 @@ int new_mappings_fd(const struct new_mappings *m);
 bool new_mappings_take(struct new_mappings *m,
 		       void (*mapped)(void *context, const struct new_mapping *mapping),
 		       void *context);
+/* The same of all that a process has already, from proc_path/PID/maps: 1 ms for 700 mappings. None
+ * if it has gone. */
+void new_mappings_read(const char *proc_path, pid_t pid,
+		       void (*mapped)(void *context, const struct new_mapping *mapping),
+		       void *context);
 void new_mappings_close(struct new_mappings *m); /* NULL is fine */
 
 #endif

@@ -73,11 +73,21 @@ struct tls {
 	struct processes decided; /* they have not */
 };
 
+static void on_own(void *context, pid_t pid, bool own)
+{
+	capture_set_own_probes(context, pid, own);
+}
+
 int tls_open(struct tls **out, struct capture *capture, enum uprobe_mode mode)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	struct tls_libraries_config config = {
-		.proc_path = "/proc", .probe_count = PROBE_COUNT, .mode = mode};
+		.proc_path = "/proc",
+		.probe_count = PROBE_COUNT,
+		.mode = mode,
+		.own = uprobes_know_processes() ? on_own : NULL,
+		.context = capture,
+	};
 	int error = 0;
 
 	if (!t)

@@ -18,11 +18,11 @@
 #include "mapped_file.h"
 #include "new_mappings.h"
 #include "pool.h"
+#include "tls_own.h"
 
 #define BUCKETS 1024 /* of processes; a power of two */
 #define INODES_PER_PROCESS 12
 #define INODES_MAX 4096
-#define MAPS_LINES_MAX 100000
 /* Of /proc/PID/maps, 0.5 to 1 ms each, in one run: of new processes, and after lost news. */
 #define READS_MAX 64
 #define READS_AGAIN_MAX 8
@@ -39,7 +39,8 @@ struct file {
 	/* counted anew */
 	size_t process_count;
 	size_t without_caller; /* of those, with no TLS_FILE_CALLER */
-	unsigned groups;
+	size_t own_count; /* of those, that ask for probes of their own */
+	unsigned groups; /* for all */
 	uint64_t idle_ns; /* since when nobody maps it; 0: somebody does */
 };
 
@@ -57,6 +58,9 @@ struct process {
 	unsigned groups;
 	bool unread; /* its maps are to be read ... */
 	bool stale; /* ... and again, when there is time */
+	bool is_own; /* counted anew: it has probes of its own */
+	bool own_refused; /* the kernel did not want it */
+	struct tls_own *own;
 	size_t inode_count;
 	struct inode *inodes[INODES_PER_PROCESS];
 };
@@ -92,18 +96,11 @@ static struct process *find_process(const struct tls_libraries *t, pid_t pid)
 
 /* --- files --- */
 
-static void detach_all(struct tls_libraries *t, struct file *file)
-{
-	for (size_t i = 0; i < t->config.probe_count; i++) {
-		uprobes_detach(t->uprobes, file->probes[i]);
-		file->probes[i] = NULL;
-	}
-}
-
 static void free_file(struct tls_libraries *t, struct file *file)
 {
 	log_debug("tls: %s: no process left, probes removed", file->path);
-	detach_all(t, file);
+	for (size_t i = 0; i < t->config.probe_count; i++)
+		uprobes_detach(t->uprobes, file->probes[i]);
 	close(file->fd);
 	free(file);
 	t->file_count--;
@@ -222,41 +219,12 @@ static void on_mapping(void *context, const struct new_mapping *mapping)
 		add_mapping(t, p, mapping);
 }
 
-/* begin-end rwxp offset major:minor inode path */
-static void read_line(struct tls_libraries *t, struct process *p, char *line)
-{
-	unsigned long long begin, end, inode;
-	struct new_mapping mapping = {.pid = p->pid};
-	int path_at = 0;
-	char rights[5];
-
-	if (sscanf(line, "%llx-%llx %4s %*x %x:%x %llu %n", &begin, &end, rights, &mapping.major,
-		   &mapping.minor, &inode, &path_at) < 6 ||
-	    !path_at || rights[2] != 'x')
-		return;
-	line[strcspn(line, "\n")] = '\0';
-	mapping.begin = begin;
-	mapping.end = end;
-	mapping.inode = inode;
-	mapping.path = line + path_at;
-	add_mapping(t, p, &mapping);
-}
-
 static void read_maps(struct tls_libraries *t, struct process *p)
 {
-	char path[64], line[4400];
-	FILE *maps;
-
 	p->unread = p->stale = false;
 	p->inode_count = 0;
 	t->changed = true;
-	snprintf(path, sizeof(path), "%s/%d/maps", t->config.proc_path, p->pid);
-	maps = fopen(path, "re");
-	if (!maps)
-		return; /* it has gone; its exit will be told */
-	for (int i = 0; i < MAPS_LINES_MAX && fgets(line, sizeof(line), maps); i++)
-		read_line(t, p, line);
-	fclose(maps);
+	new_mappings_read(t->config.proc_path, p->pid, on_mapping, t);
 }
 
 static void each_process(struct tls_libraries *t,
@@ -268,34 +236,41 @@ static void each_process(struct tls_libraries *t,
 	}
 }
 
-static void read_if_unread(struct tls_libraries *t, struct process *p)
+static void read_if(struct tls_libraries *t, struct process *p, bool due, size_t *waiting)
 {
-	if (!p->unread)
+	if (!due)
 		return;
 	if (!t->reads_left) {
-		t->unread_count++;
+		(*waiting)++;
 		return;
 	}
 	t->reads_left--;
 	read_maps(t, p);
 }
 
+static void read_if_unread(struct tls_libraries *t, struct process *p)
+{
+	read_if(t, p, p->unread, &t->unread_count);
+}
+
 static void read_if_stale(struct tls_libraries *t, struct process *p)
 {
-	if (!p->stale)
-		return;
-	if (!t->reads_left) {
-		t->stale_count++;
-		return;
-	}
-	t->reads_left--;
-	read_maps(t, p);
+	read_if(t, p, p->stale, &t->stale_count);
 }
 
 static void mark_stale(struct tls_libraries *t, struct process *p)
 {
 	p->stale = true;
 	t->stale_count++;
+}
+
+static void leave_own(struct tls_libraries *t, struct process *p)
+{
+	if (!p->own)
+		return;
+	t->config.own(t->config.context, p->pid, false);
+	tls_own_close(p->own, t->uprobes);
+	p->own = NULL;
 }
 
 void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
@@ -307,6 +282,7 @@ void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
 	p = *at;
 	if (!wanted && p) {
 		*at = p->next;
+		leave_own(t, p);
 		pool_give(&t->process_pool, p);
 		t->changed = true;
 	}
@@ -353,6 +329,37 @@ bool tls_libraries_cover(const struct tls_libraries *t, pid_t pid)
 
 /* --- from processes to probes --- */
 
+/* A probe that not all processes need, and one of these groups has. */
+static bool is_extra(const struct tls_libraries *t, const struct file *file, size_t i,
+		     unsigned groups)
+{
+	uint8_t of = t->config.probes[i].groups;
+
+	return file->places.of[i].count && !(of & TLS_GROUP_BASE) && of & groups;
+}
+
+/* Whether the process can have its extra probes for itself: each is in one file then. */
+static void count_own(struct tls_libraries *t, struct process *p)
+{
+	bool seen[TLS_PROBES_MAX] = {0};
+
+	p->is_own = t->config.own && !p->own_refused;
+	for (size_t k = 0; k < p->inode_count; k++) {
+		struct file *file = p->inodes[k]->file;
+		bool any = false;
+
+		for (size_t i = 0; file && i < t->config.probe_count; i++) {
+			if (!is_extra(t, file, i, p->groups))
+				continue;
+			if (seen[i])
+				p->is_own = false;
+			any = seen[i] = true;
+		}
+		if (any)
+			file->own_count++;
+	}
+}
+
 static void count_process(struct tls_libraries *t, struct process *p)
 {
 	bool has_caller = false, has_file = false;
@@ -361,6 +368,8 @@ static void count_process(struct tls_libraries *t, struct process *p)
 		struct file *file = p->inodes[i]->file;
 
 		has_caller = has_caller || (file && file->places.kind == TLS_FILE_CALLER);
+		if (file && file->own_count > TLS_OWN_MAX)
+			p->is_own = false;
 	}
 	for (size_t i = 0; i < p->inode_count; i++) {
 		struct file *file = p->inodes[i]->file;
@@ -371,7 +380,7 @@ static void count_process(struct tls_libraries *t, struct process *p)
 		has_file = true;
 		file->process_count++;
 		file->without_caller += !has_caller;
-		file->groups |= p->groups;
+		file->groups |= p->is_own ? p->groups & TLS_GROUP_BASE : p->groups;
 	}
 	t->stats.process_count += has_file;
 }
@@ -382,9 +391,10 @@ static void count_anew(struct tls_libraries *t)
 	for (struct inode *inode = t->inodes; inode; inode = inode->next)
 		inode->process_count = 0;
 	for (struct file *file = t->files; file; file = file->next) {
-		file->process_count = file->without_caller = 0;
+		file->process_count = file->without_caller = file->own_count = 0;
 		file->groups = 0;
 	}
+	each_process(t, count_own);
 	each_process(t, count_process);
 }
 
@@ -416,13 +426,46 @@ static void attach(struct tls_libraries *t, struct file *file, size_t i)
 static void attach_wanted(struct tls_libraries *t, struct file *file)
 {
 	for (size_t i = 0; i < t->config.probe_count; i++) {
-		if (!is_wanted(t, file, i)) {
-			uprobes_detach(t->uprobes, file->probes[i]);
-			file->probes[i] = NULL;
-		} else if (!file->probes[i] && !file->failed[i]) {
+		if (is_wanted(t, file, i) && !file->probes[i] && !file->failed[i])
 			attach(t, file, i);
+	}
+}
+
+static void detach_unwanted(struct tls_libraries *t, struct file *file)
+{
+	for (size_t i = 0; i < t->config.probe_count; i++) {
+		if (is_wanted(t, file, i))
+			continue;
+		uprobes_detach(t->uprobes, file->probes[i]);
+		file->probes[i] = NULL;
+	}
+}
+
+/* After what is for all has been attached, and before it is detached. */
+static void update_own(struct tls_libraries *t, struct process *p)
+{
+	struct tls_own_place wanted[TLS_PROBES_MAX] = {0};
+	bool had = p->own;
+
+	if (!p->is_own) {
+		leave_own(t, p);
+		return;
+	}
+	for (size_t k = 0; k < p->inode_count; k++) {
+		const struct file *file = p->inodes[k]->file;
+
+		for (size_t i = 0; file && i < t->config.probe_count; i++) {
+			if (is_extra(t, file, i, p->groups))
+				wanted[i] = (struct tls_own_place){.fd = file->fd,
+								   .places = &file->places.of[i]};
 		}
 	}
+	p->own_refused = tls_own_update(&p->own, t->uprobes, p->pid, t->config.probes, wanted,
+					t->config.probe_count);
+	if (p->own_refused)
+		t->changed = true; /* and it gets those for all */
+	if (!p->own != !had)
+		t->config.own(t->config.context, p->pid, p->own);
 }
 
 static void apply(struct tls_libraries *t, uint64_t now_ns)
@@ -448,6 +491,11 @@ static void apply(struct tls_libraries *t, uint64_t now_ns)
 		} else if (!file->idle_ns) {
 			file->idle_ns = now_ns;
 		}
+	}
+	each_process(t, update_own);
+	for (struct file *file = t->files; file && !t->changed; file = file->next) {
+		if (file->process_count)
+			detach_unwanted(t, file);
 	}
 }
 
@@ -536,6 +584,7 @@ void tls_libraries_close(struct tls_libraries *t)
 {
 	if (!t)
 		return;
+	each_process(t, leave_own);
 	while (t->files) {
 		struct file *file = t->files;
 

@@ -9,8 +9,10 @@
  * A library that is loaded late is told at once (new_mappings.h); /proc/PID/maps is read once for
  * each process, 1 ms for 700 mappings, and again when such news were lost; some in each run.
  *
- * With a process's wanting come the groups of probes that it asks for (all at first); a probe is on
- * a file while any of its processes asks for one of the probe's groups.
+ * With a process's wanting come the groups of probes that it asks for (all at first). A probe of
+ * TLS_GROUP_BASE is on a file while any of its processes asks for it. One of another group hits,
+ * where the kernel can tell processes apart, only those that ask for it, if they are TLS_OWN_MAX at
+ * most: what an idle process may need some day costs the others nothing.
  *
  * A file that should have places for probes and has none, or where the kernel refuses them, is told
  * in one line, and counted. Loop thread only. */
@@ -26,6 +28,7 @@
 
 #define TLS_PROCESSES_MAX 16384
 #define TLS_FILES_MAX 256 /* with probes */
+#define TLS_OWN_MAX 4 /* processes that have probes of their own on one file */
 #define TLS_IDLE_NS (3 * 1000000000ull) /* a service that is restarted finds its probes there */
 
 struct tls_libraries_config {
@@ -34,6 +37,11 @@ struct tls_libraries_config {
 	/* In the order of attaching; must outlive the libraries. */
 	const struct tls_probe *probes;
 	size_t probe_count; /* at most TLS_PROBES_MAX */
+	/* The process has, or has no longer, probes of its own: for a moment it has both these and
+	 * those of all, and only those with TLS_COOKIE_OWN count, or those without. NULL: the
+	 * kernel cannot tell processes apart. */
+	void (*own)(void *context, pid_t pid, bool own);
+	void *context;
 };
 
 struct tls_libraries;

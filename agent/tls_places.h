@@ -21,7 +21,8 @@
 /* What bpf_get_attach_cookie() tells a program. */
 #define TLS_COOKIE_END 1 /* argument 3 is argument 2 + argument 3 */
 #define TLS_COOKIE_NODE 2 /* in a file of kind TLS_FILE_NODE */
-#define TLS_COOKIE_FREE 4 /* from this bit on it is the probe's own */
+#define TLS_COOKIE_FREE 4 /* from this bit on it is the probe's own ... */
+#define TLS_COOKIE_OWN 32 /* ... and here the link's: of one process alone (tls_own.h) */
 
 enum tls_file { TLS_FILE_LIBSSL = 1, TLS_FILE_NODE = 2, TLS_FILE_CALLER = 4 };
 
@@ -51,7 +52,8 @@ struct tls_probe {
 	unsigned arguments; /* enum prologue_argument, of TLS_PLACE_ENTRY */
 	uint8_t files; /* enum tls_file */
 	uint8_t groups; /* enum tls_group: in any of them */
-	uint8_t cookie; /* bits from TLS_COOKIE_FREE on: a program can be at several functions */
+	uint8_t cookie; /* bits from TLS_COOKIE_FREE to below TLS_COOKIE_OWN: a program can be at
+			   several functions */
 };
 
 struct tls_places {

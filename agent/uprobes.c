@@ -17,6 +17,7 @@
 #define FD_PATH_BYTES 32
 /* enum bpf_attach_type of Linux 6.6; the headers of Debian 12 are older */
 #define TRACE_UPROBE_MULTI ((enum bpf_attach_type)48)
+#define TRACE_KPROBE_SESSION ((enum bpf_attach_type)56) /* of Linux 6.10 */
 
 struct uprobes {
 	enum uprobe_mode mode;
@@ -30,21 +31,26 @@ struct uprobe {
 	struct bpf_link *links[UPROBE_PLACES_MAX];
 };
 
+static int load(enum bpf_attach_type type, int returned)
+{
+	const struct bpf_insn instructions[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = returned},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, load, .expected_attach_type = type);
+
+	return bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", instructions, 2, &load);
+}
+
 /* Asks for a link at something that is no file: a kernel that knows such links says so, any other
  * says that it does not know what is asked. */
 static bool has_multi(void)
 {
-	const struct bpf_insn instructions[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	LIBBPF_OPTS(bpf_prog_load_opts, load, .expected_attach_type = TRACE_UPROBE_MULTI);
 	LIBBPF_OPTS(bpf_link_create_opts, create);
-	cleanup_close int program = -1;
+	cleanup_close int program = load(TRACE_UPROBE_MULTI, 0);
 	const unsigned long offset = 0;
 	int link;
 
-	program = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", instructions, 2, &load);
 	if (program < 0)
 		return false;
 	create.uprobe_multi.path = "/";
@@ -85,6 +91,15 @@ enum uprobe_mode uprobes_mode(void)
 	return has_perf() ? UPROBE_PERF : UPROBE_NONE;
 }
 
+/* A kernel that knows sessions allows their programs 0 and 1 only. */
+bool uprobes_know_processes(void)
+{
+	cleanup_close int good = load(TRACE_KPROBE_SESSION, 0);
+	cleanup_close int bad = load(TRACE_KPROBE_SESSION, 2);
+
+	return good >= 0 && bad < 0;
+}
+
 void uprobes_prepare(struct bpf_program *program, enum uprobe_mode mode)
 {
 	bpf_program__set_autoattach(program, false);
@@ -94,8 +109,9 @@ void uprobes_prepare(struct bpf_program *program, enum uprobe_mode mode)
 		bpf_program__set_expected_attach_type(program, TRACE_UPROBE_MULTI);
 }
 
+/* pid: -1 for all processes. */
 static int attach_multi(struct uprobe *u, struct bpf_program *program, const char *path,
-			const struct uprobe_places *places)
+			const struct uprobe_places *places, pid_t pid)
 {
 	LIBBPF_OPTS(bpf_uprobe_multi_opts, options);
 	unsigned long offsets[UPROBE_PLACES_MAX];
@@ -109,7 +125,7 @@ static int attach_multi(struct uprobe *u, struct bpf_program *program, const cha
 	options.cookies = cookies;
 	options.cnt = places->count;
 	options.retprobe = places->is_return;
-	u->links[0] = bpf_program__attach_uprobe_multi(program, -1, path, NULL, &options);
+	u->links[0] = bpf_program__attach_uprobe_multi(program, pid, path, NULL, &options);
 	if (!u->links[0])
 		return -errno;
 	u->link_count = 1;
@@ -146,8 +162,8 @@ int uprobes_open(struct uprobes **out, enum uprobe_mode mode)
 	return 0;
 }
 
-int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
-		   const struct uprobe_places *places)
+static int attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
+		  const struct uprobe_places *places, pid_t pid)
 {
 	char path[FD_PATH_BYTES];
 	struct uprobe *uprobe;
@@ -160,7 +176,7 @@ int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *p
 		return -ENOMEM;
 	/* By this name the kernel finds the very inode, also a deleted one. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	error = u->mode == UPROBE_MULTI ? attach_multi(uprobe, program, path, places)
+	error = u->mode == UPROBE_MULTI ? attach_multi(uprobe, program, path, places, pid)
 					: attach_perf(uprobe, program, path, places);
 	if (error) {
 		uprobes_detach(u, uprobe);
@@ -168,6 +184,18 @@ int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *p
 	}
 	*out = uprobe;
 	return 0;
+}
+
+int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
+		   const struct uprobe_places *places)
+{
+	return attach(u, out, program, fd, places, -1);
+}
+
+int uprobes_attach_to(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
+		      const struct uprobe_places *places, pid_t pid)
+{
+	return u->mode == UPROBE_MULTI ? attach(u, out, program, fd, places, pid) : -EOPNOTSUPP;
 }
 
 struct detaching {

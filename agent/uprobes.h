@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define UPROBE_PLACES_MAX 8
 
@@ -19,6 +20,9 @@ enum uprobe_mode { UPROBE_NONE, UPROBE_PERF, UPROBE_MULTI };
 
 /* What this kernel and the privileges allow, by trying: some 100 us. */
 enum uprobe_mode uprobes_mode(void);
+/* Whether links for one process alone are for all its threads, which not all kernels with
+ * uprobe_multi links know (mended in Linux 6.10): by something else that came then. */
+bool uprobes_know_processes(void);
 /* Between open and load of the object: the program, of SEC("uprobe"), is loaded as mode wants it
  * (UPROBE_NONE: not at all), and attached by uprobes_attach() only. */
 void uprobes_prepare(struct bpf_program *program, enum uprobe_mode mode);
@@ -39,6 +43,9 @@ int uprobes_open(struct uprobes **out, enum uprobe_mode mode);
  * -errno. */
 int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
 		   const struct uprobe_places *places);
+/* The same for one process alone; where uprobes_know_processes(). -ESRCH: it has gone. */
+int uprobes_attach_to(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
+		      const struct uprobe_places *places, pid_t pid);
 /* The program may still run for a moment. NULL is fine. */
 void uprobes_detach(struct uprobes *u, struct uprobe *uprobe);
 /* After all have been detached: waits until none runs any more. NULL is fine. */

@@ -19,6 +19,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define PROBE_END 1 /* the third argument is the end of the data, not its length */
 #define PROBE_NODE 2
 /* and enum tls_plaintext */
+#define PROBE_OWN 32 /* a probe of this process alone */
 
 #define CONTENT_HANDSHAKE 22
 #define RECORD_OVERHEAD 17 /* the least that a TLS record adds to its plaintext */
@@ -288,6 +289,14 @@ int tls_connect(struct pt_regs *context)
 
 /* --- node --- */
 
+/* Whether this run is the one that counts. The other programs do nothing when they run again. */
+static __always_inline bool counts(u64 cookie)
+{
+	u32 pid = current_pid();
+
+	return !bpf_map_lookup_elem(&tls_own_probes, &pid) == !(cookie & PROBE_OWN);
+}
+
 /* llhttp_execute(parser, data, length). */
 static __always_inline int parse(struct pt_regs *context, u64 cookie)
 {
@@ -297,7 +306,7 @@ static __always_inline int parse(struct pt_regs *context, u64 cookie)
 	struct first_bytes first = {};
 	struct session *s;
 
-	if (!t || !t->parses || !t->last.socket)
+	if (!t || !t->parses || !t->last.socket || !counts(cookie))
 		return 0;
 	t->is_node = 1;
 	if (cookie & PROBE_END)

@@ -7,6 +7,7 @@
 
 #define SESSIONS_MAX 16384
 #define TAGS_MAX 1024
+#define OWN_PROBES_MAX 1024
 
 /* A session is named by its SSL object; in node, where the parser of requests does not know it, by
  * its socket's cookie. */
@@ -138,6 +139,15 @@ struct {
 	__type(key, int);
 	__type(value, struct tls_thread);
 } tls_threads __weak SEC(".maps");
+
+/* Processes that have probes of their own, for a moment beside those for all: where running twice
+ * for one hit would tell twice, one of them does nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, OWN_PROBES_MAX);
+	__type(key, u32);
+	__type(value, u8);
+} tls_own_probes __weak SEC(".maps");
 
 /* Ciphertext has passed a socket with TLS. */
 int tls_moved(struct connection *socket, const struct tls_io *io);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tls_own - probes on files of which only one process is hit, whoever else maps them.
+ *
+ * A probe costs all processes that map its file; some are needed for few of them. Each link more at
+ * a place costs every hit there some 10 ns, so this is for a few processes a file. Takes
+ * uprobe_multi links that tell the threads of a process (Linux 6.12). Loop thread only. */
+#ifndef BITTERN_TLS_OWN_H
+#define BITTERN_TLS_OWN_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "tls_places.h"
+#include "uprobes.h"
+
+/* Where a process wants one of the probes. */
+struct tls_own_place {
+	int fd; /* the file, open for reading; not needed any more afterwards */
+	const struct uprobe_places *places; /* NULL: nowhere */
+};
+
+struct tls_own;
+
+/* Attaches what is missing of probe_count probes, and detaches what is not wanted any more; *own is
+ * NULL while there is none. Their cookies have TLS_COOKIE_OWN. 0; -errno: *own is as before, or has
+ * some more. */
+int tls_own_update(struct tls_own **own, struct uprobes *uprobes, pid_t pid,
+		   const struct tls_probe *probes, const struct tls_own_place *wanted,
+		   size_t probe_count);
+/* Detaches all. NULL is fine. */
+void tls_own_close(struct tls_own *own, struct uprobes *uprobes);
+
+#endif
