@@ -17,16 +17,25 @@
 static_assert(65 * 2 <= HISTOGRAM_EXPONENTIAL_BUCKETS, "all durations fit at scale 1");
 static_assert(HISTOGRAM_MAX_SCALE <= 24, "indexes fit int32_t");
 
+#define MS 1000000ull
+#define S (1000 * MS)
+
 const struct histogram_bounds histogram_duration_bounds = {
 	.count = 18,
 	.upper_s = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 8, 10,
 		    15, 30, 60},
+	.upper_ns = {5 * MS, 10 * MS, 25 * MS, 50 * MS, 75 * MS, 100 * MS, 250 * MS, 500 * MS,
+		     750 * MS, 1 * S, 2500 * MS, 5 * S, 7500 * MS, 8 * S, 10 * S, 15 * S, 30 * S,
+		     60 * S},
 };
 
 const struct histogram_bounds histogram_fine_bounds = {
 	.count = 21,
 	.upper_s = {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5,
 		    0.75,   1,      2.5,   5,     7.5,  8,     10,   15,    30,  60},
+	.upper_ns = {MS / 10, MS / 2,    1 * MS,   5 * MS,   10 * MS,  25 * MS, 50 * MS,
+		     75 * MS, 100 * MS,  250 * MS, 500 * MS, 750 * MS, 1 * S,   2500 * MS,
+		     5 * S,   7500 * MS, 8 * S,    10 * S,   15 * S,   30 * S,  60 * S},
 };
 
 void histogram_init(struct histogram *h)
@@ -35,16 +44,13 @@ void histogram_init(struct histogram *h)
 	h->scale = HISTOGRAM_MAX_SCALE;
 }
 
-/* All bounds are looked at: no branch to mispredict. A bound is a whole number of nanoseconds, its
- * product is off by far less than half of one, so this is value_ns > bound_ns in integers (up to
- * 2^51 ns, 26 days). */
+/* All bounds are looked at: no branch to mispredict. */
 static size_t explicit_index(const struct histogram_bounds *bounds, uint64_t value_ns)
 {
-	double value = (double)value_ns;
 	size_t index = 0;
 
 	for (size_t i = 0; i < bounds->count; i++)
-		index += value > bounds->upper_s[i] * NS_PER_S + 0.5;
+		index += value_ns > bounds->upper_ns[i];
 	return index;
 }
 

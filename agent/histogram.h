@@ -21,6 +21,7 @@
 struct histogram_bounds {
 	size_t count;
 	double upper_s[HISTOGRAM_EXPLICIT_MAX]; /* inclusive upper bounds, rising */
+	uint64_t upper_ns[HISTOGRAM_EXPLICIT_MAX]; /* the same */
 };
 
 /* http.server.request.duration and http.client.request.duration. */

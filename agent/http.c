@@ -182,8 +182,9 @@ void http_field_line(struct http_fields *fields, const char *line, size_t len)
 	const char *colon, *value, *end = line + len;
 	size_t name_len;
 
-	/* All fields of interest begin with C or T. */
-	if (len < 14 || ((line[0] | 0x20) != 'c' && (line[0] | 0x20) != 't'))
+	/* All fields of interest begin with Content- or Transfer-. */
+	if (len < 14 || !(((line[0] | 0x20) == 'c' && line[7] == '-') ||
+			  ((line[0] | 0x20) == 't' && line[8] == '-')))
 		return;
 	colon = memchr(line, ':', len);
 	if (!colon)
