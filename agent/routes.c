@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Three parts do the work: segment (what looks variable), route_patterns (what is configured) and
- * route_trie (what is learned). Here the routes themselves are counted.
+ * route_trie (what is learned). Here the routes themselves are counted, and templates that were
+ * looked up before are found again by one comparison: most requests are for few routes.
  *
  * When a node of the trie folds, the routes below it are retired: their strings stay, their places
  * are given back. So that no path can do this for ever, a service creates at most PLACES_FACTOR *
@@ -8,7 +9,8 @@
  * what makes room.
  *
  * Bounds: NODES_PER_ROUTE * max_count + NODES_EXTRA nodes (2,624 and so about 180 KiB by default,
- * plus 128 KiB of hash table) and PLACES_FACTOR * max_count routes of at most 264 bytes. */
+ * plus 128 KiB of hash table) and PLACES_FACTOR * max_count routes of at most 264 bytes; 1 KiB of
+ * templates looked up before. */
 #include "routes.h"
 
 #include <errno.h>
@@ -24,6 +26,7 @@
 #define NODES_PER_ROUTE 8
 #define NODES_EXTRA 1024
 #define COUNT_LIMIT ((size_t)1 << 20) /* what max_count is clamped to */
+#define SEEN_COUNT 64 /* a power of two */
 
 static const char id_segment[] = "{id}";
 static const char other_template[] = "{other}";
@@ -33,6 +36,13 @@ static const char unattributed_template[] = "{unattributed}";
 
 #define ID_LEN (sizeof(id_segment) - 1)
 
+/* A template that was looked up, by the text of its route. */
+struct seen {
+	const struct route *route; /* NULL: none */
+	uint32_t len;
+	bool literal; /* the path of this text folds to it */
+};
+
 struct routes {
 	const struct route_pattern **patterns; /* those of this service, in order */
 	size_t pattern_count;
@@ -41,7 +51,38 @@ struct routes {
 	size_t count, max_count;
 	const struct route *other, *unmatched, *unread, *unattributed;
 	uint64_t overflow_count;
+	struct seen *seen; /* SEEN_COUNT */
 };
+
+/* Where text is remembered; whether it is there, is_seen() tells. */
+static struct seen *seen_at(const struct routes *r, const char *text, size_t len)
+{
+	size_t place = len;
+
+	if (len)
+		place += (size_t)text[len - 1] * 5 + (size_t)text[len / 2] * 3;
+	return &r->seen[place & (SEEN_COUNT - 1)];
+}
+
+static bool is_seen(const struct seen *seen, const char *text, size_t len)
+{
+	return seen->len == len && seen->route && !memcmp(seen->route->template, text, len);
+}
+
+static void remember(const struct routes *r, const char *template, size_t len,
+		     const struct route *route)
+{
+	struct seen *seen = seen_at(r, template, len);
+
+	if (strlen(route->template) == len && !memcmp(route->template, template, len))
+		*seen = (struct seen){.route = route, .len = (uint32_t)len};
+}
+
+/* Routes have been retired. */
+static void forget_seen(struct routes *r)
+{
+	memset(r->seen, 0, SEEN_COUNT * sizeof(*r->seen));
+}
 
 static size_t put_template(char *template, const char *text, size_t len)
 {
@@ -96,7 +137,7 @@ static size_t fold_by_look(const char *path, const char *end,
 	return used;
 }
 
-size_t routes_fold(const struct routes *r, const char *path, size_t path_len,
+static size_t fold(const struct routes *r, const char *path, size_t path_len,
 		   char template[static ROUTES_TEMPLATE_MAX])
 {
 	const char *end;
@@ -114,6 +155,21 @@ size_t routes_fold(const struct routes *r, const char *path, size_t path_len,
 			return put_template(template, pattern->text, pattern->len);
 	}
 	return fold_by_look(path, end, template);
+}
+
+size_t routes_fold(const struct routes *r, const char *path, size_t path_len,
+		   char template[static ROUTES_TEMPLATE_MAX])
+{
+	struct seen *seen = seen_at(r, path, path_len);
+	bool known = is_seen(seen, path, path_len);
+	size_t len;
+
+	if (known && seen->literal)
+		return put_template(template, seen->route->template, path_len);
+	len = fold(r, path, path_len, template);
+	if (known)
+		seen->literal = len == path_len && !memcmp(template, path, len);
+	return len;
 }
 
 static struct route *add_route(struct routes *r, const char *template)
@@ -160,12 +216,15 @@ static const struct route *place_new(struct routes *r, const char *template, siz
 	const char *text;
 	struct route *route;
 	struct route_node *node;
+	size_t placed_count = r->trie.placed_count;
 
 	if (len >= ROUTES_TEMPLATE_MAX || is_template(template, len, other_template))
 		return r->other;
 	if (is_template(template, len, unmatched_template) || !status_places(status))
 		return r->unmatched;
 	node = route_trie_add(&r->trie, template, len);
+	if (r->trie.placed_count < placed_count)
+		forget_seen(r);
 	if (node && node->route)
 		return node->route;
 	text = node ? route_trie_template(&r->trie, node, buffer) : NULL;
@@ -180,12 +239,27 @@ static const struct route *place_new(struct routes *r, const char *template, siz
 	return route;
 }
 
+/* NULL: it has no place. */
+static const struct route *find_placed(const struct routes *r, const char *template, size_t len)
+{
+	const struct seen *seen = seen_at(r, template, len);
+	const struct route_node *node;
+
+	if (is_seen(seen, template, len))
+		return seen->route;
+	node = route_trie_find(&r->trie, template, len);
+	if (!node || !node->route)
+		return NULL;
+	remember(r, template, len, node->route);
+	return node->route;
+}
+
 const struct route *routes_find(const struct routes *r, const char *template, size_t template_len)
 {
-	const struct route_node *node = route_trie_find(&r->trie, template, template_len);
+	const struct route *route = find_placed(r, template, template_len);
 
-	if (node && node->route)
-		return node->route;
+	if (route)
+		return route;
 	if (is_full(r) || is_template(template, template_len, other_template))
 		return r->other;
 	return r->unmatched;
@@ -194,9 +268,9 @@ const struct route *routes_find(const struct routes *r, const char *template, si
 const struct route *routes_place(struct routes *r, const char *template, size_t template_len,
 				 unsigned int status)
 {
-	const struct route_node *node = route_trie_find(&r->trie, template, template_len);
+	const struct route *route = find_placed(r, template, template_len);
 
-	return node && node->route ? node->route : place_new(r, template, template_len, status);
+	return route ? route : place_new(r, template, template_len, status);
 }
 
 const struct route *routes_unread(const struct routes *r)
@@ -248,11 +322,12 @@ int routes_open(struct routes **out, const struct route_patterns *patterns, cons
 	if (!r)
 		return -ENOMEM;
 	r->max_count = max_count < COUNT_LIMIT ? max_count : COUNT_LIMIT;
+	r->seen = calloc(SEEN_COUNT, sizeof(*r->seen));
 	r->other = add_route(r, other_template);
 	r->unmatched = add_route(r, unmatched_template);
 	r->unread = add_route(r, unread_template);
 	r->unattributed = add_route(r, unattributed_template);
-	if (!r->other || !r->unmatched || !r->unread || !r->unattributed ||
+	if (!r->seen || !r->other || !r->unmatched || !r->unread || !r->unattributed ||
 	    route_trie_init(&r->trie, NODES_PER_ROUTE * r->max_count + NODES_EXTRA) ||
 	    choose_patterns(r, patterns, service)) {
 		routes_close(r);
@@ -271,5 +346,6 @@ void routes_close(struct routes *r)
 	route_trie_close(&r->trie);
 	free(r->items);
 	free(r->patterns);
+	free(r->seen);
 	free(r);
 }

@@ -443,6 +443,24 @@ static void a_template_made_too_long_by_learning_is_other(void **state)
 	routes_close(r);
 }
 
+static void a_path_that_was_seen_before_folds_as_at_first(void **state)
+{
+	struct routes *r = *state;
+	static const char *const paths[][2] = {
+		{"/users/42", "/users/{id}"}, {"/users/{id}", "/users/%7Bid%7D"},
+		{"/users", "/users"},         {"/users?page=2", "/users"},
+		{"/users;v=1", "/users"},     {"/a%20b", "/a%20b"},
+		{"/a b", "/a%20b"},
+	};
+
+	for (int round = 0; round < 4; round++) {
+		for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+			assert_string_equal(place(r, paths[i][0], 200)->template, paths[i][1]);
+			assert_string_equal(find(r, paths[i][0])->template, paths[i][1]);
+		}
+	}
+}
+
 static void closing_nothing_is_fine(void **state)
 {
 	(void)state;
@@ -476,6 +494,7 @@ int main(void)
 		ROUTES_TEST(a_bound_of_zero_gives_no_places),
 		ROUTES_TEST(ids_and_nodes_are_bounded_whatever_comes),
 		ROUTES_TEST(a_template_made_too_long_by_learning_is_other),
+		ROUTES_TEST(a_path_that_was_seen_before_folds_as_at_first),
 		ROUTES_TEST(closing_nothing_is_fine),
 	};
 
