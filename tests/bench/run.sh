@@ -45,9 +45,8 @@ install_sdks() {
 }
 
 build() {
-    local part agent=()
-    for part in tls tls_libraries tls_places elf_file elf_symbols elf_calls prologue uprobes \
-        new_mappings mapped_file path pool log; do
+    local part agent=("$root"/build/agent/{tls*,elf_*}.o)
+    for part in prologue uprobes new_mappings mapped_file path pool log; do
         agent+=("$root/build/agent/$part.o")
     done
     mkdir -p "$built/wanted" "$built/wrk"

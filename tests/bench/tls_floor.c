@@ -24,8 +24,12 @@ struct bpf_program *capture_program(const struct capture *c, const char *name)
 	return program;
 }
 
+/* Programs that do nothing may run twice. */
 void capture_set_own_probes(struct capture *c, pid_t pid, bool own)
 {
+	(void)c;
+	(void)pid;
+	(void)own;
 }
 
 static bool load(struct capture *c, const char *path, enum uprobe_mode mode)
