@@ -108,6 +108,20 @@ static void retire(struct pool_jobs *p, struct pool_request *request)
 	free_request(p, request);
 }
 
+/* What the jobs from begin_ns on need not look at any more: as far as it stands before all others,
+ * and with time for a job that comes late. */
+static void retire_first(struct pool_jobs *p, struct pool_loop *loop, uint64_t begin_ns)
+{
+	for (;;) {
+		struct pool_request *request = (struct pool_request *)loop->line.requests.next;
+
+		if (&request->place == &loop->line.requests || !request->end_ns ||
+		    request->held_count || request->end_ns + loop->span_ns >= begin_ns)
+			return;
+		retire(p, request);
+	}
+}
+
 /* Requests that were answered before any job began which may still come. */
 static void retire_answered(struct pool_jobs *p, struct pool_loop *loop, uint64_t now_ns)
 {
@@ -156,6 +170,7 @@ void pool_jobs_settle(struct pool_jobs *p, uint64_t now_ns)
 			if (!is_due(task, now_ns))
 				break;
 			rehearse(p, loop, now_ns);
+			retire_first(p, loop, task->work.begin_ns);
 			decide(p, task);
 		}
 		forget_decided(p, loop, now_ns);

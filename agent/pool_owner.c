@@ -78,8 +78,9 @@ static float fit(const struct pool_line *line, const struct pool_clues *clues,
 	       clue_against(&clues->faults, &line->faults, clue_count_bin(work->fault_count));
 }
 
-static void find_candidates(const struct link_pair *requests, const struct pool_work *work,
-			    struct pool_candidates *candidates)
+/* until_ns: no turn is later of requests that were read by then. */
+static void find_candidates(const struct link_pair *requests, uint64_t until_ns,
+			    const struct pool_work *work, struct pool_candidates *candidates)
 {
 	const struct link_pair *place;
 
@@ -89,6 +90,9 @@ static void find_candidates(const struct link_pair *requests, const struct pool_
 	     place = place->next) {
 		struct pool_request *request = (struct pool_request *)place;
 
+		if (request->turn_ns > until_ns)
+			break;
+		candidates->looked_at++;
 		if (request->start_ns <= handed_ns(work) &&
 		    (!request->end_ns || request->end_ns >= work->begin_ns))
 			candidates->all[candidates->count++].request = request;
@@ -101,9 +105,12 @@ void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work
 	float before = 1, all = 0, sum = 0, ordered = 0;
 	size_t i, count;
 
-	find_candidates(&line->requests, work, candidates);
+	candidates->looked_at = 0;
+	find_candidates(&line->requests,
+			handed_ns(work) > line->moved_ns ? handed_ns(work) : line->moved_ns, work,
+			candidates);
 	if (!candidates->count)
-		find_candidates(&line->dormant, work, candidates);
+		find_candidates(&line->dormant, UINT64_MAX, work, candidates);
 	count = candidates->count;
 	for (i = 0; i < count; i++) {
 		struct pool_candidate *candidate = &candidates->all[i];
@@ -170,6 +177,7 @@ void pool_line_init(struct pool_line *line)
 {
 	links_init(&line->requests);
 	links_init(&line->dormant);
+	line->moved_ns = 0;
 	pool_line_unlearn(line);
 }
 
@@ -209,6 +217,8 @@ void pool_line_move(struct pool_line *line, struct pool_request *request, uint64
 	request->is_dormant = false;
 	links_remove(&request->place);
 	insert(line, request);
+	if (turn_ns > line->moved_ns)
+		line->moved_ns = turn_ns;
 }
 
 /* Whose job it most likely is may have another from its end on. */
@@ -308,6 +318,7 @@ void pool_line_rewind(struct pool_line *line, uint64_t until_ns)
 
 	line->requests.previous->next = NULL;
 	links_init(&line->requests);
+	line->moved_ns = 0;
 	for (; place && place != &line->requests; place = next) {
 		struct pool_request *request = (struct pool_request *)place;
 

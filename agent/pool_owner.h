@@ -10,7 +10,8 @@
  * this request. It moves the request to its next stage, and is added to the clues: an
  * expectation-maximisation step for each job.
  *
- * Lists and numbers only: no clock, no allocation, O(candidates) a job. */
+ * Lists and numbers only: no clock, no allocation, O(candidates) a job, and a look at each request
+ * of the line up to those whose turn comes after the job. */
 #ifndef BITTERN_POOL_OWNER_H
 #define BITTERN_POOL_OWNER_H
 
@@ -49,6 +50,7 @@ struct pool_line {
 	 * if there is no other. Streams and long polls are many, and would bury the rest. */
 	struct link_pair dormant;
 	struct clue cpu, faults;
+	uint64_t moved_ns; /* the last turn of a request that is not its start */
 	float disorder; /* how many hand-overs are out of order, as it seems */
 	uint64_t usual_ns; /* median of the jobs' CPU; 0: not known */
 	float told; /* how many workers are seen to tell their loop that they have finished */
@@ -70,6 +72,7 @@ struct pool_candidate {
 struct pool_candidates {
 	struct pool_candidate all[POOL_JOBS_CANDIDATES_MAX];
 	size_t count;
+	size_t looked_at; /* requests of the line */
 	float disorder; /* the probability that this hand-over was out of order */
 };
 

@@ -7,6 +7,7 @@
 #include "cleanup.h"
 
 #define PASSES 6
+#define LOOKS 16 /* at requests take the time of one candidate */
 
 struct rehearsal {
 	struct pool_loop *loop;
@@ -14,7 +15,7 @@ struct rehearsal {
 	struct pool_route *routes[POOL_REHEARSAL_ROUTES];
 	enum pool_guess guesses[POOL_REHEARSAL_ROUTES];
 	size_t route_count;
-	size_t seen_count; /* candidates looked at */
+	size_t seen_count; /* candidates weighed, and looks at requests in parts of one */
 	/* The best so far. */
 	struct pool_clues clues[POOL_REHEARSAL_ROUTES];
 	struct clue cpu, faults;
@@ -48,7 +49,7 @@ static float pass(struct rehearsal *r)
 		const struct pool_work *work = &((const struct pool_task *)place)->work;
 
 		pool_owner_weigh(line, work, r->candidates);
-		r->seen_count += r->candidates->count;
+		r->seen_count += r->candidates->count + r->candidates->looked_at / LOOKS;
 		if (!pool_owner_in_vain(line, work))
 			score += pool_owner_score(r->candidates);
 		pool_owner_learn(line, work, r->candidates);
@@ -64,8 +65,10 @@ static float passes(struct rehearsal *r)
 	float score = 0;
 	size_t i;
 
-	for (i = 0; i < PASSES; i++)
+	for (i = 0; i < PASSES && r->seen_count <= POOL_REHEARSAL_CANDIDATES; i++)
 		score = pass(r);
+	if (!i)
+		return -INFINITY;
 	if (score <= r->score)
 		return score;
 	r->score = score;

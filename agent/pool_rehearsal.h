@@ -6,7 +6,7 @@
  * first jobs are decided they are gone through under several guesses of which routes have none, one
  * or two; what decides them best is kept. It is gone through again later if decisions stay unsure.
  *
- * Costs up to POOL_REHEARSAL_CANDIDATES candidates looked at (some tens of milliseconds), once per
+ * Costs up to POOL_REHEARSAL_CANDIDATES candidates weighed (some tens of milliseconds), once per
  * loop as a rule. */
 #ifndef BITTERN_POOL_REHEARSAL_H
 #define BITTERN_POOL_REHEARSAL_H
