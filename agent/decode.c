@@ -38,7 +38,7 @@ int decode_record(struct record *out, const void *bytes, size_t size)
 		valid = size >= sizeof(struct record_connect_failed);
 		break;
 	case RECORD_TLS:
-		valid = size >= sizeof(struct record_tls) && out->tls->event <= TLS_ENDS;
+		valid = size >= sizeof(struct record_tls) && out->tls->event < TLS_EVENTS;
 		break;
 	case RECORD_EXEC:
 	case RECORD_FORK:

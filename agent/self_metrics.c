@@ -89,6 +89,7 @@ static void add_losses(struct row_set *set, const struct self_inputs *in)
 		{"unpaired_request", in->exchange.requests_lost},
 		{"connection_table_full", in->exchange.connections_refused},
 		{"exchange_table_full", in->exchange.requests_refused},
+		{"tls_probe_late", in->tls.missed_requests},
 	};
 	const char *name = "bittern_agent_losses_total";
 	const char *help =
@@ -120,6 +121,7 @@ static void add_tables(struct row_set *set, const struct self_inputs *in)
 		{"pool_loops", in->pool.loops_refused},
 		{"pool_requests", in->pool.requests_refused},
 		{"pool_jobs", in->pool.jobs_refused},
+		{"tls_processes", in->tls.libraries.refused_processes},
 	};
 	size_t i;
 
@@ -210,10 +212,14 @@ static void add_tls(struct row_set *set, const struct self_inputs *in)
 	const uint64_t *counts = in->capture.tls_counts;
 
 	add(set, "bittern_agent_tls_files", SELF_GAUGE,
-	    "Libraries and programs with probes on TLS.", NULL, NULL, in->tls.file_count);
+	    "Libraries and programs with probes on TLS.", NULL, NULL, in->tls.libraries.file_count);
 	add(set, "bittern_agent_tls_refused_files_total", SELF_COUNTER,
 	    "Libraries and programs that could not be probed: their TLS is not seen.", NULL, NULL,
-	    in->tls.refused_files);
+	    in->tls.libraries.refused_files);
+	add(set, "bittern_agent_tls_lost_mappings_total", SELF_COUNTER,
+	    "Times that news of loaded libraries were lost: all processes are looked through "
+	    "again.",
+	    NULL, NULL, in->tls.libraries.lost_mappings);
 	add(set, "bittern_agent_tls_sessions_total", SELF_COUNTER, "TLS sessions seen.", NULL, NULL,
 	    counts[TLS_SESSIONS]);
 	add(set, "bittern_agent_tls_unjoined_sessions_total", SELF_COUNTER,

@@ -9,7 +9,7 @@
 #include "pool_jobs.h"
 #include "services.h"
 #include "snapshot.h"
-#include "tls_libraries.h"
+#include "tls.h"
 
 #define SELF_METRICS_MAX 96
 
@@ -29,7 +29,7 @@ struct self_inputs {
 	struct capture_stats capture;
 	struct exchange_stats exchange;
 	struct services_stats services;
-	struct tls_libraries_stats tls;
+	struct tls_stats tls;
 	struct pool_jobs_stats pool;
 	uint64_t records[RECORD_KINDS]; /* by enum record_kind */
 	uint64_t bad_records;

@@ -11,7 +11,7 @@
 #define LIBSSL TLS_FILE_LIBSSL
 #define NODE TLS_FILE_NODE
 #define CALLER (TLS_FILE_LIBSSL | TLS_FILE_CALLER)
-#define CLIENT_HELLO 22 /* the first byte of a handshake's records: RFC 8446, section 5.1 */
+#define HANDSHAKE 22 /* the first byte of its records: RFC 8446, section 5.1 */
 
 struct row {
 	const char *program, *function;
@@ -44,6 +44,7 @@ static const struct row table[] = {
 	ROW("tls_free", "SSL_free", ENTRY, ARG1, LIBSSL | NODE, BASE),
 	ROW("tls_shutdown", "SSL_shutdown", ENTRY, ARG1, LIBSSL, BASE),
 	ROW("tls_connect", "SSL_set_connect_state", ENTRY, ARG1, NODE, BASE),
+	ROW("tls_certificate", "SSL_CTX_use_certificate", ENTRY, ARG1, NODE, BASE),
 	PLAINTEXT(WRITES, "SSL_write", ENTRY, ARG123, LIBSSL | NODE, BASE),
 	PLAINTEXT(WRITES, "SSL_write_ex", ENTRY, ARG123, LIBSSL, BASE),
 	ROW("tls_handshake", "SSL_do_handshake", ENTRY, ARG1, LIBSSL, BASE),
@@ -58,7 +59,8 @@ static const struct row table[] = {
 struct process {
 	pid_t pid;
 	unsigned int requests; /* while it is undecided */
-	uint8_t groups; /* undecided: that it has used; decided: that it has */
+	uint8_t used; /* groups */
+	uint8_t lacked; /* groups that it was without, if only for a while */
 };
 
 struct processes {
@@ -71,6 +73,7 @@ struct tls {
 	struct tls_probe probes[PROBE_COUNT];
 	struct processes undecided; /* they have all groups */
 	struct processes decided; /* they have not */
+	uint64_t missed_requests;
 };
 
 static void on_own(void *context, pid_t pid, bool own)
@@ -163,40 +166,93 @@ void tls_set_wanted(struct tls *t, pid_t pid, bool wanted)
 		add(&t->undecided, (struct process){.pid = pid});
 }
 
+/* SSL_read() is on nobody's way but of those who serve TLS. */
+static uint8_t groups_needed(const struct process *process)
+{
+	return TLS_GROUP_BASE | process->used |
+	       (process->used & TLS_GROUP_SERVER ? 0 : TLS_GROUP_CLIENT);
+}
+
+/* What it uses from now on it has at once, and all else for another while. */
 static void use(struct tls *t, pid_t pid, uint8_t group)
 {
-	struct process *process = find(&t->undecided, pid);
+	struct process *process = find(&t->undecided, pid), again;
 
 	if (process) {
-		process->groups |= group;
+		process->used |= group;
 		return;
 	}
 	process = find(&t->decided, pid);
-	if (!process || process->groups & group)
+	if (!process || process->used & group)
 		return;
-	process->groups |= group;
-	tls_libraries_set_groups(t->libraries, pid, process->groups);
+	process->used |= group;
+	again = *process;
+	again.requests = 0;
+	tls_libraries_set_groups(t->libraries, pid, TLS_GROUPS_ALL);
+	if (add(&t->undecided, again))
+		remove_process(&t->decided, pid);
+}
+
+static void decide(struct tls *t, struct process decided)
+{
+	uint8_t groups = groups_needed(&decided);
+
+	decided.lacked |= TLS_GROUPS_ALL & ~groups;
+	remove_process(&t->undecided, decided.pid);
+	if (add(&t->decided, decided))
+		tls_libraries_set_groups(t->libraries, decided.pid, groups);
 }
 
 static void on_io(struct tls *t, const struct record_io *io)
 {
-	struct process *process, decided;
+	bool is_server = io->head.role == ROLE_SERVER, is_tls = io->head.flags & IO_TLS;
+	struct process *process;
 
-	if (!t->undecided.count || io->head.role != ROLE_SERVER ||
-	    io->head.direction != DIRECTION_RECEIVED || io->offset)
+	if (!t->undecided.count || io->offset || (!is_server && !is_tls) ||
+	    io->head.direction != (is_server ? DIRECTION_RECEIVED : DIRECTION_SENT))
 		return;
 	process = find(&t->undecided, (pid_t)io->head.pid);
 	if (!process)
 		return;
-	if (io->head.flags & IO_TLS)
-		process->groups |= TLS_GROUP_SERVER;
-	if (++process->requests < TLS_DECIDE_REQUESTS)
-		return;
-	decided = *process;
-	decided.groups |= TLS_GROUP_BASE;
-	remove_process(&t->undecided, decided.pid);
-	if (decided.groups != TLS_GROUPS_ALL && add(&t->decided, decided))
-		tls_libraries_set_groups(t->libraries, decided.pid, decided.groups);
+	if (is_tls)
+		process->used |= is_server ? TLS_GROUP_SERVER : TLS_GROUP_CLIENT;
+	if (is_server && ++process->requests >= TLS_DECIDE_REQUESTS)
+		decide(t, *process);
+}
+
+/* A probe was missing: whether that is since this process was thought to need none. */
+static void on_missed(struct tls *t, pid_t pid, uint8_t group)
+{
+	const struct process *process = find(&t->decided, pid);
+
+	if (!process)
+		process = find(&t->undecided, pid);
+	if (process && process->lacked & group)
+		t->missed_requests++;
+	use(t, pid, group);
+}
+
+static void on_tls(struct tls *t, pid_t pid, enum tls_event event)
+{
+	switch (event) {
+	case TLS_CONNECTS:
+		use(t, pid, TLS_GROUP_CLIENT);
+		break;
+	case TLS_SERVES:
+		use(t, pid, TLS_GROUP_SERVER);
+		break;
+	case TLS_BATCHES:
+		use(t, pid, TLS_GROUP_BIO);
+		break;
+	case TLS_UNASKED:
+		on_missed(t, pid, TLS_GROUP_SERVER);
+		break;
+	case TLS_UNHEARD:
+		on_missed(t, pid, TLS_GROUP_CLIENT);
+		break;
+	default:
+		break;
+	}
 }
 
 static void on_fork(struct tls *t, const struct record_process *fork)
@@ -216,15 +272,11 @@ void tls_record(struct tls *t, const struct record *record)
 		on_io(t, record->io);
 		break;
 	case RECORD_UNDECODED:
-		if (record->undecoded->first[0] != CLIENT_HELLO)
-			break;
-		use(t, pid, TLS_GROUP_SERVER);
+		if (record->undecoded->first[0] == HANDSHAKE)
+			use(t, pid, TLS_GROUP_SERVER);
 		break;
 	case RECORD_TLS:
-		if (record->tls->event == TLS_CONNECTS)
-			use(t, pid, TLS_GROUP_CLIENT);
-		else if (record->tls->event == TLS_BATCHES)
-			use(t, pid, TLS_GROUP_BIO);
+		on_tls(t, pid, record->tls->event);
 		break;
 	case RECORD_FORK:
 		on_fork(t, record->process);
@@ -242,9 +294,10 @@ bool tls_covers(const struct tls *t, pid_t pid)
 	return t && tls_libraries_cover(t->libraries, pid);
 }
 
-struct tls_libraries_stats tls_stats(const struct tls *t)
+struct tls_stats tls_stats(const struct tls *t)
 {
-	return t ? tls_libraries_stats(t->libraries) : (struct tls_libraries_stats){0};
+	return t ? (struct tls_stats){tls_libraries_stats(t->libraries), t->missed_requests}
+		 : (struct tls_stats){0};
 }
 
 void tls_close(struct tls *t)

@@ -3,10 +3,14 @@
  *
  * A library is probed while a wanted process maps it (tls_libraries.h). Node's binary holds more
  * than TLS: its parser of HTTP, at which the requests of its TLS servers are seen, is on the way of
- * plain HTTP as well, and its SSL_read() is needed for what it asks of others only. What Python
- * writes into memory BIOs is needed only of programs that first receive for several sessions, and
- * then turn to them one by one. So a process that has served TLS_DECIDE_REQUESTS requests is free
- * of the probes that it had no use for, until it has.
+ * plain HTTP as well, and its SSL_read(), on the way of what those servers receive, is needed for
+ * what it asks of others only. What Python writes into memory BIOs is needed only of programs that
+ * first receive for several sessions, and then turn to them one by one. So a process that has
+ * served TLS_DECIDE_REQUESTS requests is free of the probes that are on its way and that it had no
+ * use for, until it has. It has when it takes a certificate of its own, as a server does before it
+ * listens; if it did before it was watched, at its first session; as a client when it makes one.
+ * Probes are back some 25 ms later. What has passed by then is counted: the kernel side sees
+ * responses whose request it has not seen, and requests whose response it will not see.
  *
  * Loop thread only; per record a look at a few processes at most. */
 #ifndef BITTERN_TLS_H
@@ -37,7 +41,12 @@ void tls_set_wanted(struct tls *t, pid_t pid, bool wanted);
 void tls_record(struct tls *t, const struct record *record);
 /* Whether what the process does with TLS is seen. */
 bool tls_covers(const struct tls *t, pid_t pid);
-struct tls_libraries_stats tls_stats(const struct tls *t);
+
+struct tls_stats {
+	struct tls_libraries_stats libraries;
+	uint64_t missed_requests; /* whose probe was not back yet */
+};
+struct tls_stats tls_stats(const struct tls *t);
 void tls_close(struct tls *t);
 
 #endif

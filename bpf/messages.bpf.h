@@ -11,6 +11,20 @@
 
 #define TRIES_MAX 1000 /* calls looked at before an older connection rests ... */
 #define RECHECK_NS 1000000000ull /* ... and how long */
+#define HELLO_WAKEUP_NS 1000000000ull
+#define CONTENT_HANDSHAKE 22 /* the first byte of a handshake's records: RFC 8446, section 5.1 */
+
+/* A session of TLS that begins may need probes that user space has taken off: they are to be there
+ * before its first request. Under many new sessions a wake-up a second is enough. */
+static volatile u64 hello_woken_ns;
+
+static __always_inline u64 hello_wakeup(u64 time_ns)
+{
+	if (time_ns - hello_woken_ns < HELLO_WAKEUP_NS)
+		return record_wakeup(time_ns);
+	hello_woken_ns = time_ns;
+	return BPF_RB_FORCE_WAKEUP;
+}
 
 static __always_inline void emit_undecoded(const struct call *call)
 {
@@ -23,7 +37,9 @@ static __always_inline void emit_undecoded(const struct call *call)
 	record->local_port = call->local_port;
 	record->len = call->first_len;
 	__builtin_memcpy(record->first, call->first, FIRST_BYTES);
-	bpf_ringbuf_submit(record, record_wakeup(call->time_ns));
+	bpf_ringbuf_submit(record, call->first[0] == CONTENT_HANDSHAKE && tls_wanted
+					   ? hello_wakeup(call->time_ns)
+					   : record_wakeup(call->time_ns));
 }
 
 /* Bytes that begin as a record of TLS does (RFC 8446, section 5.1). */

@@ -150,6 +150,11 @@ enum tls_event {
 	TLS_CONNECTS, /* it makes a session as a client */
 	TLS_BATCHES, /* a thread receives for several sessions before it turns to them */
 	TLS_ENDS, /* a session has ended, before its socket or having none */
+	TLS_SERVES, /* it takes a certificate of its own, as servers do */
+	/* In node, where a function has no probe for the time being: */
+	TLS_UNASKED, /* a response leaves whose request was not seen */
+	TLS_UNHEARD, /* a request leaves whose response will not be seen */
+	TLS_EVENTS,
 };
 
 struct record_tls {

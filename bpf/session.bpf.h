@@ -160,6 +160,21 @@ static __always_inline void node_takes(struct tls_thread *t, u64 ssl)
 		tls_count(TLS_CONTRADICTIONS);
 }
 
+static __noinline void emit_event(u64 cookie, enum tls_event event)
+{
+	u64 time_ns = bpf_ktime_get_ns();
+	struct record_tls *record =
+		record_reserve(sizeof(*record), RECORD_TLS, current_pid(), time_ns);
+
+	if (!record)
+		return;
+	record->cookie = cookie;
+	record->event = event;
+	bpf_ringbuf_submit(record, event == TLS_CONNECTS || event == TLS_SERVES
+					   ? BPF_RB_FORCE_WAKEUP
+					   : record_wakeup(time_ns));
+}
+
 /* --- plaintext --- */
 
 /* The first frame of an HTTP/2 server: SETTINGS (RFC 9113, section 3.4). */
@@ -169,12 +184,20 @@ static __always_inline bool begins_settings(const struct call *call)
 	       !(call->first[5] | call->first[6] | call->first[7] | call->first[8]);
 }
 
-/* Node writes what it was given before the handshake's end again and again until then. */
+/* The head of a final response. */
+static __always_inline bool is_answer(const u8 *first)
+{
+	return begins_response(first, FIRST_BYTES) && first[9] != '1';
+}
+
+/* What a client in node is given to write before the handshake's end it writes again and again
+ * until then. */
 static __always_inline bool is_repeated(struct session *s, const struct call *call)
 {
 	u64 first = *(u64 *)call->first;
 
-	if (call->direction != DIRECTION_SENT || s->c.received_end)
+	if (call->direction != DIRECTION_SENT || s->c.received_end ||
+	    s->c.flags & CONNECTION_ACCEPTED)
 		return false;
 	if (s->c.sent_end == call->len)
 		s->first_write = first;
@@ -316,6 +339,11 @@ __noinline int session_moved_any(struct session *s, u64 buffer, u32 len, u32 dir
 		if (c->flags & CONNECTION_ACCEPTED && begins_settings(&call)) {
 			c->flags |= CONNECTION_DISMISSED;
 			emit_undecoded(&call);
+			return 0;
+		}
+		if (s->ssl && c->flags & CONNECTION_ACCEPTED && direction == DIRECTION_SENT &&
+		    is_answer(call.first)) {
+			emit_event(c->cookie, TLS_UNASKED);
 			return 0;
 		}
 		identify(c, &call);

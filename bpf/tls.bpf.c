@@ -21,7 +21,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* and enum tls_plaintext */
 #define PROBE_OWN 32 /* a probe of this process alone */
 
-#define CONTENT_HANDSHAKE 22
 #define RECORD_OVERHEAD 17 /* the least that a TLS record adds to its plaintext */
 
 #if defined(__TARGET_ARCH_x86)
@@ -182,6 +181,10 @@ static __always_inline int write(struct pt_regs *context, u64 cookie)
 			t->write_ssl = key.name;
 			t->write_buffer = buffer;
 			t->write_len = len;
+			if (len < sizeof(t->write_first) ||
+			    bpf_probe_read_user(t->write_first, sizeof(t->write_first),
+						(void *)buffer))
+				__builtin_memset(t->write_first, 0, sizeof(t->write_first));
 			return 0;
 		}
 		key.name = *socket;
@@ -222,20 +225,6 @@ int tls_bio(struct pt_regs *context)
 	t->received = RECEIVED_TAGGED;
 	bpf_map_delete_elem(&tls_tags, &key);
 	return 0;
-}
-
-static __always_inline void emit_event(u64 cookie, enum tls_event event)
-{
-	u64 time_ns = bpf_ktime_get_ns();
-	struct record_tls *record =
-		record_reserve(sizeof(*record), RECORD_TLS, current_pid(), time_ns);
-
-	if (!record)
-		return;
-	record->cookie = cookie;
-	record->event = event;
-	bpf_ringbuf_submit(record,
-			   event == TLS_CONNECTS ? BPF_RB_FORCE_WAKEUP : record_wakeup(time_ns));
 }
 
 /* A client that gives up says so, and may wait for the server to agree before it closes the socket;
@@ -287,6 +276,14 @@ int tls_connect(struct pt_regs *context)
 	return 0;
 }
 
+SEC("uprobe")
+int tls_certificate(struct pt_regs *context)
+{
+	if (this_thread())
+		emit_event(0, TLS_SERVES);
+	return 0;
+}
+
 /* --- node --- */
 
 /* Whether this run is the one that counts. The other programs do nothing when they run again. */
@@ -314,16 +311,16 @@ static __always_inline int parse(struct pt_regs *context, u64 cookie)
 	if (len - 1 >= 0x7fffffff)
 		return 0;
 	s = session_find(t->last.socket);
-	if (!s) {
+	if (!s || s->c.role == ROLE_NONE) {
+		/* Where the probe is new it may be the rest of a body. */
 		if (!(t->last.flags & CONNECTION_ACCEPTED) ||
 		    bpf_probe_read_user(&first, sizeof(first), (void *)data) ||
 		    !begins_request(&first, len < FIRST_BYTES ? len : FIRST_BYTES))
 			return 0;
-		s = session_of_socket(&t->last);
 		if (!s)
-			return 0;
+			s = session_of_socket(&t->last);
 	}
-	if (s->c.role == ROLE_CLIENT)
+	if (!s || s->c.role == ROLE_CLIENT)
 		return 0;
 	s->arrival_ns = t->last.arrival_ns;
 	session_moved(s, data, len, DIRECTION_RECEIVED);
@@ -360,6 +357,25 @@ __noinline int sends_handshake(struct connection *socket)
 	return first == CONTENT_HANDSHAKE;
 }
 
+/* What was written leaves by a socket that has no session: a server's whose parser has no probe, a
+ * client's whose SSL_read() has none (node calls it after each time that it has received). */
+static __always_inline bool is_missed(const struct tls_thread *t, const struct connection *socket)
+{
+	struct first_bytes first;
+
+	__builtin_memcpy(&first, t->write_first, sizeof(first));
+	if (socket->flags & CONNECTION_ACCEPTED) {
+		if (is_answer(first.bytes))
+			emit_event(0, TLS_UNASKED);
+		return true;
+	}
+	if (!t->awaits_read)
+		return false;
+	if (begins_request(&first, FIRST_BYTES))
+		emit_event(0, TLS_UNHEARD);
+	return true;
+}
+
 /* What was written to an SSL object leaves by this socket. Before the handshake a write only begins
  * that, and is repeated later. */
 static __always_inline void written(struct tls_thread *t, struct connection *socket,
@@ -374,7 +390,7 @@ static __always_inline void written(struct tls_thread *t, struct connection *soc
 	if (s && (s->ssl || !(s->c.flags & CONNECTION_AWAITING)))
 		return; /* another's */
 	t->write_ssl = 0;
-	if (sends_handshake(socket))
+	if (sends_handshake(socket) || (!s && is_missed(t, socket)))
 		return;
 	if (!s && !(socket->flags & CONNECTION_ACCEPTED)) {
 		struct tag as_socket = {
@@ -464,6 +480,8 @@ __noinline int tls_moved(struct connection *socket, const struct tls_io *io)
 	t = this_thread();
 	if (!t)
 		return 0;
+	if (t->is_node)
+		t->ssl = 0; /* its end was not seen: the probe there was taken off meanwhile */
 	if (io->direction == DIRECTION_SENT) {
 		if (!io->len)
 			blocked(socket);

@@ -126,6 +126,7 @@ struct tls_thread {
 	/* In node: what it has written to a session whose socket is not known. */
 	u64 write_ssl; /* 0: nothing */
 	u64 write_buffer;
+	u8 write_first[16]; /* by the time that it leaves node may have freed the buffer */
 	u32 write_len;
 	u8 parses; /* in node: what it parses next is plaintext of that socket */
 	u8 awaits_read; /* no SSL_read() since it last received */

@@ -41,7 +41,8 @@ exporters  exporters/*                                  < histogram services sna
 account    agent/account agent/outcome agent/charges
 account    < plain record exchange routes addresses services histogram snapshot aggregate limits
 account    < pool
-self       agent/self_metrics < plain probes capture exchange aggregate services snapshot pool
+self       agent/self_metrics
+self       < plain probes capture exchange aggregate services snapshot pool tls
 options    agent/options                        < plain services facts routes limits exporters
 main       agent/main agent/check agent/host agent/priority agent/resident agent/otlp_export    < *
 '

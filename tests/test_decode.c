@@ -86,7 +86,7 @@ static void each_kind_of_record_is_passed_on_as_it_is(void **state)
 	assert_int_equal(decode_record(&record, &tls, sizeof(tls)), 0);
 	assert_int_equal(record.kind, RECORD_TLS);
 	assert_ptr_equal(record.tls, &tls);
-	tls.event = TLS_ENDS + 1;
+	tls.event = TLS_EVENTS;
 	assert_int_equal(decode_record(&record, &tls, sizeof(tls)), -EBADMSG);
 	for (; process.head.kind <= RECORD_REAPED; process.head.kind++) {
 		assert_int_equal(decode_record(&record, &process, sizeof(process)), 0);

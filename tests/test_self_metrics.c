@@ -44,11 +44,6 @@ static void each_input_has_its_row(void **state)
 		.routes_overflow = 5,
 		.addresses_overflow = 6,
 		.records = {[RECORD_IO] = 7, [RECORD_EXIT] = 8, [RECORD_REAPED] = 15},
-		.tls = {.file_count = 16, .refused_files = 17},
-		.capture = {.tls_counts = {[TLS_SESSIONS] = 18,
-					   [TLS_UNJOINED] = 19,
-					   [TLS_CONTRADICTIONS] = 20},
-			    .sessions_evicted = 21},
 		.pool = {.loops_refused = 22, .requests_refused = 23, .jobs_refused = 24},
 		.bad_records = 9,
 		.lost_requests = 10,
@@ -78,14 +73,36 @@ static void each_input_has_its_row(void **state)
 	assert_true(value_of(rows, count, "bittern_agent_losses_total", "bad_record") == 9);
 	assert_true(value_of(rows, count, "bittern_agent_lost_requests_total", NULL) == 10);
 	assert_true(value_of(rows, count, "bittern_agent_scrapes_total", NULL) == 11);
+	assert_true(value_of(rows, count, "bittern_agent_last_scrape_seconds", NULL) == 0.5);
+	assert_true(value_of(rows, count, "bittern_agent_resident_memory_bytes", NULL) > 1e5);
+}
+
+static void what_is_seen_of_tls_has_its_rows(void **state)
+{
+	struct self_metric rows[SELF_METRICS_MAX];
+	struct self_inputs in = {
+		.tls = {{.file_count = 16,
+			 .refused_files = 17,
+			 .refused_processes = 25,
+			 .lost_mappings = 26},
+			.missed_requests = 27},
+		.capture = {.tls_counts = {[TLS_SESSIONS] = 18,
+					   [TLS_UNJOINED] = 19,
+					   [TLS_CONTRADICTIONS] = 20},
+			    .sessions_evicted = 21},
+	};
+	size_t count = self_metrics(rows, &in);
+
+	(void)state;
+	assert_true(value_of(rows, count, "bittern_agent_refusals_total", "tls_processes") == 25);
+	assert_true(value_of(rows, count, "bittern_agent_tls_lost_mappings_total", NULL) == 26);
+	assert_true(value_of(rows, count, "bittern_agent_losses_total", "tls_probe_late") == 27);
 	assert_true(value_of(rows, count, "bittern_agent_tls_files", NULL) == 16);
 	assert_true(value_of(rows, count, "bittern_agent_tls_refused_files_total", NULL) == 17);
 	assert_true(value_of(rows, count, "bittern_agent_tls_sessions_total", NULL) == 18);
 	assert_true(value_of(rows, count, "bittern_agent_tls_unjoined_sessions_total", NULL) == 19);
 	assert_true(value_of(rows, count, "bittern_agent_tls_contradictions_total", NULL) == 20);
 	assert_true(value_of(rows, count, "bittern_agent_tls_evictions_total", NULL) == 21);
-	assert_true(value_of(rows, count, "bittern_agent_last_scrape_seconds", NULL) == 0.5);
-	assert_true(value_of(rows, count, "bittern_agent_resident_memory_bytes", NULL) > 1e5);
 }
 
 static void what_is_sent_by_otlp_has_rows_only_when_it_is(void **state)
@@ -156,6 +173,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_input_has_its_row),
+		cmocka_unit_test(what_is_seen_of_tls_has_its_rows),
 		cmocka_unit_test(what_is_sent_by_otlp_has_rows_only_when_it_is),
 		cmocka_unit_test(all_rows_find_room_and_those_of_one_name_stand_together),
 	};

@@ -4,8 +4,11 @@ replaced, processes that end while they are looked at."""
 
 import asyncio
 import collections
+import contextlib
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 import urllib.request
@@ -98,23 +101,128 @@ def test_a_library_that_is_loaded_to_serve_is_seen_from_the_first_request(agent,
     assert https_counts(bittern.scrape(), "late_tls") == {USER: 50}
 
 
-def test_a_node_that_serves_tls_late_is_seen_once_it_does(agent, service, certificate):
-    """Its parser is on the way of plain HTTP as well, so it is not probed before."""
+# --- node: probes that are on the way of plain HTTP, or of TLS servers, are not there for good ---
+
+LONG = 150  # requests after which a process is taken for what it has done so far
+
+
+@pytest.fixture
+def node(service, certificate):
+    def start(**env):
+        return service([NODE, "server.js"], "late-tls", env={**certificate.environment, **env})
+    return start
+
+
+def lost(page):
+    assert set(page.losses()) <= {"tls_probe_late"}, page.losses()
+    return page.losses().get("tls_probe_late", 0)
+
+
+def test_a_node_that_serves_tls_late_is_seen_from_the_first_request(agent, node, certificate):
     bittern = agent()
-    shop = service([NODE, "server.js"], "late-tls", env=certificate.environment)
-    result = load.run(shop.address, users(300))  # long enough to be taken for plain HTTP
-    assert not result.errors
+    shop = node()
+    assert not load.run(shop.address, users(LONG)).errors
     bittern.scrape()
     port = free_port()
     assert get(shop.port, f"/serve?port={port}") == "serving"
-    address, tls = ("127.0.0.1", port), certificate.client()
-    assert not load.run(address, users(1), connections=1, tls=tls).errors
-    time.sleep(0.5)
-    before = https_counts(bittern.scrape(), "late-tls")[USER]
+    time.sleep(0.1)
+    result = load.run(("127.0.0.1", port), users(50), connections=5, tls=certificate.client())
+    assert not result.errors
+    shop.settle()
+    page = bittern.scrape()
+    assert https_counts(page, "late-tls") == {USER: 50}
+    assert lost(page) == 0
+
+
+@contextlib.contextmanager
+def held(bittern):
+    """As if the host left the agent no CPU for so long."""
+    os.kill(bittern.pid, signal.SIGSTOP)
+    yield
+    os.kill(bittern.pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def older_node(agent, node):
+    """The agent has not seen that this node can serve TLS, and it does not for long."""
+    def start():
+        tls_port = free_port()
+        shop = node(TLS_PORT=str(tls_port))
+        bittern = agent()
+        assert not load.run(shop.address, users(LONG)).errors
+        bittern.scrape()
+        return bittern, shop, ("127.0.0.1", tls_port)
+    return start
+
+
+def test_a_node_that_is_older_than_the_agent_is_seen_with_its_first_session(older_node,
+                                                                            certificate):
+    bittern, shop, address = older_node()
+    tls = certificate.client()
+    assert not load.run(address, users(300), connections=5, tls=tls).errors
+    shop.settle()
+    page = bittern.scrape()
+    assert https_counts(page, "late-tls")[USER] + lost(page) == 300
+
+
+def test_what_passes_before_a_probe_is_back_is_counted_as_lost(older_node, certificate):
+    bittern, shop, address = older_node()
+    tls = certificate.client()
+    with held(bittern):
+        assert not load.run(address, users(70), connections=5, tls=tls).errors
+    bittern.scrape()
     assert not load.run(address, users(50), connections=5, tls=tls).errors
     shop.settle()
-    assert https_counts(bittern.scrape(), "late-tls") == {USER: before + 50}
+    page = bittern.scrape()
+    assert https_counts(page, "late-tls") == {USER: 50}
+    assert lost(page) == 70
 
+
+def asked(page):
+    counts = collections.Counter()
+    for s in page.values("http_client_request_duration_seconds_count", service_name="late-tls"):
+        counts[s.labels["url_scheme"], s.labels["server_port"],
+               s.labels["http_response_status_code"]] += int(s.value)
+    return counts
+
+
+def test_a_node_that_asks_by_tls_late_is_seen_from_the_first_request(agent, node, tls_service):
+    bittern = agent()
+    backend = tls_service("aiohttp")
+    shop = node()
+    assert not load.run(shop.address, users(LONG)).errors
+    bittern.scrape()
+    assert get(shop.port, f"/call?port={backend.port}&count=5") == str([200] * 5).replace(" ", "")
+    backend.truth(5)
+    page = bittern.scrape()
+    assert asked(page) == {("https", str(backend.port), "200"): 5}
+    assert lost(page) == 0
+
+
+def test_what_a_server_of_tls_asks_before_a_probe_is_back_is_counted_as_lost(
+        agent, node, tls_service, certificate):
+    bittern = agent()
+    backend = tls_service("aiohttp")
+    tls_port = free_port()
+    node(TLS_PORT=str(tls_port))
+    address, tls = ("127.0.0.1", tls_port), certificate.client()
+    assert not load.run(address, users(LONG), tls=tls).errors
+    bittern.scrape()
+    time.sleep(1)  # the probe is being taken off
+    calls = [load.Request("GET", f"/call?port={backend.port}&count=40")]
+    with held(bittern):
+        assert not load.run(address, calls, connections=1, tls=tls).errors
+    backend.truth(40)
+    page = bittern.scrape()
+    assert (asked(page), lost(page)) == ({}, 40)
+    assert not load.run(address, calls, connections=1, tls=tls).errors
+    backend.truth(80)
+    page = bittern.scrape()
+    assert asked(page) == {("https", str(backend.port), "200"): 40}
+    assert lost(page) == 40
+
+
+# --- files that change ---
 
 def mapped_library(name):
     """The file of that name that the tests' Python maps."""

@@ -1,21 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// Serves plain HTTP, and at /serve?port=N begins to serve HTTPS there.
+// Serves plain HTTP; HTTPS too on port TLS_PORT, or, from /serve?port=N on, on that one; and asks
+// at /call?port=N&count=N one HTTPS server that often, each time by a session of its own.
 'use strict';
 const fs = require('fs');
 const http = require('http');
 
-function serve(port, done) {
-  const { TLS_CERT, TLS_KEY } = process.env;
-  const options = { cert: fs.readFileSync(TLS_CERT), key: fs.readFileSync(TLS_KEY) };
-  require('https').createServer(options, (req, res) => res.end('by TLS'))
-    .listen(port, '127.0.0.1', done);
+const { PORT, TLS_PORT, TLS_CERT, TLS_KEY } = process.env;
+
+const call = (port) => new Promise((resolve, reject) => {
+  require('https').get({ host: '127.0.0.1', port, path: '/ok', agent: false }, (res) => {
+    res.resume();
+    res.on('end', () => resolve(res.statusCode));
+  }).on('error', reject);
+});
+
+async function answer(req, res) {
+  const { pathname, searchParams } = new URL(req.url, 'http://localhost');
+  const port = Number(searchParams.get('port'));
+  if (pathname === '/serve') {
+    serve(port, () => res.end('serving'));
+  } else if (pathname === '/call') {
+    const statuses = [];
+    while (statuses.length < searchParams.get('count')) statuses.push(await call(port));
+    res.end(JSON.stringify(statuses));
+  } else {
+    res.end('an answer of some length');
+  }
 }
 
-http.createServer((req, res) => {
-  const { pathname, searchParams } = new URL(req.url, 'http://localhost');
-  if (pathname === '/serve') {
-    serve(Number(searchParams.get('port')), () => res.end('serving'));
-  } else {
-    res.end('plain');
-  }
-}).listen(process.env.PORT, '127.0.0.1');
+function serve(port, done) {
+  const options = { cert: fs.readFileSync(TLS_CERT), key: fs.readFileSync(TLS_KEY) };
+  require('https').createServer(options, answer).listen(port, '127.0.0.1', done);
+}
+
+const start = () => http.createServer(answer).listen(PORT, '127.0.0.1');
+if (TLS_PORT) serve(Number(TLS_PORT), start);
+else start();
