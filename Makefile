@@ -96,6 +96,9 @@ $(filter $(B)/tests/test_otlp%,$(TESTS)): $(B)/tests/otlp_world.o
 $(B)/tests/otlp_world.o: $(B)/otlp.pb-c.h
 $(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)): $(B)/tests/tls_bed.o | $(B)/tests/tls_hits.bpf.o
 $(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)) $(B)/tests/test_tls_places: | $(TLS_MADE)
+# Which probes each process has, without any: what attaches them is the test's own.
+$(B)/tests/test_tls: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,uprobes_know_processes \
+	capture_program $(addprefix tls_libraries_,open set_wanted set_groups cover stats close))
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)

@@ -224,6 +224,23 @@ void expect_undecoded(struct bed *bed, struct pair *pair, const char *first)
 	assert_int_equal(undecoded->head.pid, getpid());
 }
 
+void expect_hello(struct bed *bed, struct pair *pair)
+{
+	const struct record_undecoded *undecoded =
+		next_record(bed, pair->cookie, RECORD_UNDECODED)->undecoded;
+
+	assert_int_equal(undecoded->first[0], 22); /* a handshake */
+	assert_int_equal(undecoded->local_port, pair->port);
+}
+
+const struct record_tls *expect_tls(struct bed *bed)
+{
+	return next_wanted(
+		       bed,
+		       &(struct wanted){.first = RECORD_TLS, .last = RECORD_TLS, .pid = getpid()})
+		->tls;
+}
+
 static const struct record *next_of(struct bed *bed, pid_t pid, enum record_kind first,
 				    enum record_kind last)
 {
