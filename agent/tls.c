@@ -166,13 +166,6 @@ void tls_set_wanted(struct tls *t, pid_t pid, bool wanted)
 		add(&t->undecided, (struct process){.pid = pid});
 }
 
-/* SSL_read() is on nobody's way but of those who serve TLS. */
-static uint8_t groups_needed(const struct process *process)
-{
-	return TLS_GROUP_BASE | process->used |
-	       (process->used & TLS_GROUP_SERVER ? 0 : TLS_GROUP_CLIENT);
-}
-
 /* What it uses from now on it has at once, and all else for another while. */
 static void use(struct tls *t, pid_t pid, uint8_t group)
 {
@@ -195,7 +188,7 @@ static void use(struct tls *t, pid_t pid, uint8_t group)
 
 static void decide(struct tls *t, struct process decided)
 {
-	uint8_t groups = groups_needed(&decided);
+	uint8_t groups = TLS_GROUP_BASE | decided.used;
 
 	decided.lacked |= TLS_GROUPS_ALL & ~groups;
 	remove_process(&t->undecided, decided.pid);

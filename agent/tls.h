@@ -3,14 +3,14 @@
  *
  * A library is probed while a wanted process maps it (tls_libraries.h). Node's binary holds more
  * than TLS: its parser of HTTP, at which the requests of its TLS servers are seen, is on the way of
- * plain HTTP as well, and its SSL_read(), on the way of what those servers receive, is needed for
- * what it asks of others only. What Python writes into memory BIOs is needed only of programs that
- * first receive for several sessions, and then turn to them one by one. So a process that has
- * served TLS_DECIDE_REQUESTS requests is free of the probes that are on its way and that it had no
- * use for, until it has. It has when it takes a certificate of its own, as a server does before it
- * listens; if it did before it was watched, at its first session; as a client when it makes one.
- * Probes are back some 25 ms later. What has passed by then is counted: the kernel side sees
- * responses whose request it has not seen, and requests whose response it will not see.
+ * plain HTTP as well, and its SSL_read() is needed for what it asks of others only. What Python
+ * writes into memory BIOs is needed only of programs that first receive for several sessions, and
+ * then turn to them one by one. So a process that has served TLS_DECIDE_REQUESTS requests is free
+ * of the probes that it had no use for, until it has. It has when it takes a certificate of its
+ * own, as a server does before it listens; if it did before it was watched, at its first session;
+ * as a client when it makes one, before it connects. Probes are back some milliseconds later. What
+ * has passed by then is counted: the kernel side sees responses whose request it has not seen, and
+ * requests whose response it will not see.
  *
  * Loop thread only; per record a look at a few processes at most. */
 #ifndef BITTERN_TLS_H

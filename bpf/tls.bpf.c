@@ -109,6 +109,7 @@ int tls_read(struct pt_regs *context)
 	if (!t)
 		return 0;
 	t->awaits_read = 0;
+	t->reads_seen = 1;
 	if (bpf_get_attach_cookie(context) & PROBE_NODE) {
 		t->is_node = 1;
 		node_takes(t, t->ssl);
@@ -175,7 +176,8 @@ static __always_inline int write(struct pt_regs *context, u64 cookie)
 		if (!t)
 			return 0;
 		t->is_node = 1;
-		node_takes(t, key.name);
+		if (t->reads_seen)
+			node_takes(t, key.name);
 		socket = bpf_map_lookup_elem(&session_aliases, &key);
 		if (!socket) {
 			t->write_ssl = key.name;

@@ -131,7 +131,7 @@ struct tls_thread {
 	u8 parses; /* in node: what it parses next is plaintext of that socket */
 	u8 awaits_read; /* no SSL_read() since it last received */
 	u8 reads_unseen; /* nor was there between that and the time before: it has no probe */
-	u8 unused;
+	u8 reads_seen; /* any SSL_read(), ever */
 };
 
 struct {

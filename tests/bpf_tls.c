@@ -419,7 +419,7 @@ int main(void)
 		TEST(reads_that_give_nothing_are_not_told),
 		TEST(a_client_that_shuts_down_has_ended),
 		TEST(what_comes_after_a_free_is_another_session),
-		/* From here on the thread is known to receive for several before it turns to one. */
+		/* From here on the thread is known to receive for several first. */
 		TEST(sessions_that_mix_on_a_thread_keep_their_sockets),
 		TEST(sessions_whose_sockets_cannot_be_known_are_told_under_none),
 	};

@@ -17,7 +17,6 @@
 #define OTHER 101
 #define PIDS 1024
 #define HANDSHAKE 22
-#define PLAIN (TLS_GROUP_BASE | TLS_GROUP_CLIENT) /* what plain HTTP keeps */
 
 static struct {
 	unsigned groups[PIDS]; /* 0: not wanted */
@@ -160,7 +159,7 @@ static void a_process_has_all_probes_until_it_has_served_enough(void **state)
 	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS - 1);
 	assert_int_equal(world.groups[SHOP], TLS_GROUPS_ALL);
 	serve(t, SHOP, 0, 1);
-	assert_int_equal(world.groups[SHOP], PLAIN);
+	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE);
 }
 
 static void only_requests_that_are_served_count(void **state)
@@ -212,7 +211,7 @@ static void bios_are_probed_where_sessions_are_received_for_together(void **stat
 
 	tell(t, TLS_BATCHES);
 	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS);
-	assert_int_equal(world.groups[SHOP], PLAIN | TLS_GROUP_BIO);
+	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE | TLS_GROUP_BIO);
 }
 
 /* What a process that was decided does for the first time: all probes for another while, then what
@@ -232,7 +231,7 @@ static void a_session_that_begins_brings_the_parser_back(void **state)
 
 	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS);
 	begin_undecoded(t, 'P'); /* of HTTP/2 without TLS */
-	assert_int_equal(world.groups[SHOP], PLAIN);
+	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE);
 	begin_undecoded(t, HANDSHAKE);
 	assert_brings_back(t, TLS_GROUP_BASE | TLS_GROUP_SERVER);
 	begin_undecoded(t, HANDSHAKE); /* nothing new */
@@ -267,8 +266,6 @@ static void what_no_probe_was_there_for_is_counted(void **state)
 	tls_set_wanted(t, SHOP, false);
 	tls_set_wanted(t, SHOP, true);
 	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS);
-	tell(t, TLS_UNHEARD); /* that probe stays on plain HTTP */
-	assert_int_equal(tls_stats(t).missed_requests, 0);
 	tell(t, TLS_UNASKED);
 	assert_int_equal(tls_stats(t).missed_requests, 1);
 	assert_int_equal(world.groups[SHOP], TLS_GROUPS_ALL); /* if nothing else has told */
@@ -301,7 +298,7 @@ static void a_fork_of_a_process_with_tls_is_wanted_and_undecided(void **state)
 	assert_int_equal(world.groups[OTHER], TLS_GROUPS_ALL);
 	serve(t, OTHER, IO_TLS, TLS_DECIDE_REQUESTS);
 	assert_int_equal(world.groups[OTHER], TLS_GROUP_BASE | TLS_GROUP_SERVER);
-	assert_int_equal(world.groups[SHOP], PLAIN);
+	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE);
 	tell_process(t, RECORD_FORK, OTHER + 1, OTHER); /* which has no library */
 	assert_int_equal(world.groups[OTHER + 1], 0);
 }
@@ -329,7 +326,7 @@ static void processes_beyond_the_bound_keep_all_probes(void **state)
 	for (pid_t pid = SHOP + 1; pid <= last + 1; pid++)
 		tls_set_wanted(t, pid, true);
 	serve(t, last, 0, TLS_DECIDE_REQUESTS);
-	assert_int_equal(world.groups[last], PLAIN);
+	assert_int_equal(world.groups[last], TLS_GROUP_BASE);
 	serve(t, last + 1, 0, 2 * TLS_DECIDE_REQUESTS);
 	assert_int_equal(world.groups[last + 1], TLS_GROUPS_ALL);
 }
