@@ -7,6 +7,9 @@
 #define REQUESTS_MAX 300.0f
 /* Of so many jobs of the route, the distribution of all routes has the weight. */
 #define COMMON_WEIGHT 5.0f
+/* Of so many jobs, what is assumed of workers: they are often the same by chance. */
+#define WORKER_WEIGHT 10.0f
+#define WORKER_SAME 0.2f
 /* Of so many requests, the guess has the weight. */
 #define GUESS_REQUESTS 2.0f
 
@@ -95,6 +98,28 @@ float clue_ratio(const struct clue clue[2], size_t bin)
 	return (clue[CLUE_OWN].weights[bin] + own) / (clue[CLUE_OWN].total + ASSUMED_WEIGHT) /
 	       (clue[CLUE_OTHERS].weights[bin] + assumed_others[bin]) *
 	       (clue[CLUE_OTHERS].total + ASSUMED_WEIGHT);
+}
+
+void clue_worker_add(struct clue_worker *clue, bool same, float weight)
+{
+	clue->same += same ? weight : 0;
+	clue->all += weight;
+	if (clue->all < TOTAL_MAX)
+		return;
+	clue->same /= 2;
+	clue->all /= 2;
+}
+
+static float same_worker(const struct clue_worker *clue)
+{
+	return (clue->same + WORKER_WEIGHT * WORKER_SAME) / (clue->all + WORKER_WEIGHT);
+}
+
+float clue_worker_ratio(const struct clue_worker clue[2], bool same)
+{
+	float own = same_worker(&clue[CLUE_OWN]), others = same_worker(&clue[CLUE_OTHERS]);
+
+	return same ? own / others : (1 - own) / (1 - others);
 }
 
 float pool_clues_more(const struct pool_clues *clues, size_t stage)

@@ -7,6 +7,7 @@
 #ifndef BITTERN_POOL_CLUES_H
 #define BITTERN_POOL_CLUES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,11 @@ struct pool_clues {
 	float had[POOL_STAGES - 1], had_more[POOL_STAGES - 1];
 };
 
+/* Whether a job is done by the worker of a request's job before: of so many how many were. */
+struct clue_worker {
+	float same, all;
+};
+
 enum clue_side { CLUE_OTHERS, CLUE_OWN };
 
 size_t clue_bin(int64_t value_ns);
@@ -44,6 +50,10 @@ void clue_add(struct clue *clue, size_t bin, float weight);
 float clue_ratio(const struct clue clue[2], size_t bin);
 /* How much more likely it is here than commonly. */
 float clue_against(const struct clue *clue, const struct clue *common, size_t bin);
+
+void clue_worker_add(struct clue_worker *clue, bool same, float weight);
+/* As clue_ratio(). */
+float clue_worker_ratio(const struct clue_worker clue[2], bool same);
 
 /* The probability that a request which has had so many jobs (by their probabilities) has another.
  */

@@ -327,6 +327,7 @@ void pool_jobs_job(struct pool_jobs *p, const struct pool_job *report)
 		return;
 	}
 	raise_to(&loop->active_ns, report->seen_ns);
+	task->work.tid = report->tid;
 	task->id_ns = task->work.begin_ns = report->begin_ns;
 	update(task, report);
 	note_span(task);

@@ -10,6 +10,7 @@
  *    times;
  *  - requests are handed over in the order in which they were read, those that wait for a second
  *    job in the order in which their first one ended;
+ *  - whether its last job was done by the same worker;
  *  - how long before the job the request was read, how long after it the response ended, and how
  *    much CPU and how many page faults the job took, each against how it would look for a request
  * that the job is not for. Clues are histograms that forget, so that they follow the load. What is

@@ -70,6 +70,15 @@ static float evidence(struct pool_candidate *candidate, const struct pool_work *
 	return request->end_ns || work->ended ? clue_ratio(clues->trail, candidate->trail) : 1;
 }
 
+/* The same by who did its last job. */
+static float by_worker(const struct pool_line *line, const struct pool_request *request,
+		       const struct pool_work *work)
+{
+	if (!request->worker_tid)
+		return 1;
+	return clue_worker_ratio(line->worker, request->worker_tid == work->tid);
+}
+
 /* How much more likely the job's costs are on this route than on any. */
 static float fit(const struct pool_line *line, const struct pool_clues *clues,
 		 const struct pool_work *work)
@@ -122,7 +131,8 @@ void pool_owner_weigh(const struct pool_line *line, const struct pool_work *work
 	}
 	for (i = 0; i < count; i++) {
 		struct pool_candidate *candidate = &candidates->all[i];
-		float likelihood = evidence(candidate, work);
+		float likelihood =
+			evidence(candidate, work) * by_worker(line, candidate->request, work);
 
 		candidate->fit =
 			work->ended ? fit(line, &candidate->request->known->clues, work) : 1;
@@ -185,6 +195,7 @@ void pool_line_unlearn(struct pool_line *line)
 {
 	memset(&line->cpu, 0, sizeof(line->cpu));
 	memset(&line->faults, 0, sizeof(line->faults));
+	memset(line->worker, 0, sizeof(line->worker));
 	line->disorder = DISORDER;
 }
 
@@ -205,6 +216,7 @@ void pool_line_add(struct pool_line *line, struct pool_request *request)
 {
 	memset(request->stages, 0, sizeof(request->stages));
 	request->stages[0] = 1;
+	request->worker_tid = 0;
 	request->passed = 1;
 	request->turn_ns = request->start_ns;
 	request->is_dormant = false;
@@ -229,6 +241,7 @@ static void take_turn(struct pool_line *line, const struct pool_work *work,
 
 	if (candidate->probability > 0.5f) {
 		request->passed = 1;
+		request->worker_tid = work->tid;
 		pool_line_move(line, request, work->end_ns);
 	} else if (candidate->waits < WAITS_DORMANT && !request->end_ns &&
 		   work->begin_ns > request->turn_ns + DORMANT_NS) {
@@ -288,6 +301,12 @@ void pool_owner_learn(struct pool_line *line, const struct pool_work *work,
 		float probability = candidate->probability;
 
 		add_sides(clues->lead, candidate->lead, probability);
+		if (request->worker_tid) {
+			bool same = request->worker_tid == work->tid;
+
+			clue_worker_add(&line->worker[CLUE_OWN], same, probability);
+			clue_worker_add(&line->worker[CLUE_OTHERS], same, 1 - probability);
+		}
 		if (work->ended) {
 			add_sides(clues->trail, candidate->trail, probability);
 			if (probability > WEIGHT_MIN) {

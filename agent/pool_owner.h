@@ -5,6 +5,7 @@
  * when a job began are looked at in the order in which they would be handed over, and each is
  * weighed by
  *  - the probability that it waited for a job while those before it did not;
+ *  - whether the worker is the one that did the request's last job: Django has a thread for each;
  *  - the clues: the job's CPU and page faults against the route's, and how long after reading and
  * before the answer it lay, own jobs against others'. The weights, normalised, are the posterior of
  * this request. It moves the request to its next stage, and is added to the clues: an
@@ -39,6 +40,7 @@ struct pool_request {
 	uint64_t turn_ns; /* since when it may wait for a job: its start, or the end of its last */
 	float stages[POOL_STAGES]; /* probabilities of having had 0, 1, 2, 3 or more jobs */
 	float passed; /* how the odds of waiting fell since others behind it were handed over */
+	uint32_t worker_tid; /* who did its last job; 0: not known, or it had none */
 	uint32_t held_count; /* by running jobs that were decided for it */
 	bool is_dormant;
 };
@@ -50,6 +52,7 @@ struct pool_line {
 	 * if there is no other. Streams and long polls are many, and would bury the rest. */
 	struct link_pair dormant;
 	struct clue cpu, faults;
+	struct clue_worker worker[2];
 	uint64_t moved_ns; /* the last turn of a request that is not its start */
 	float disorder; /* how many hand-overs are out of order, as it seems */
 	uint64_t usual_ns; /* median of the jobs' CPU; 0: not known */
@@ -58,6 +61,7 @@ struct pool_line {
 
 struct pool_work {
 	uint64_t begin_ns, end_ns, cpu_ns, fault_count;
+	uint32_t tid; /* the worker */
 	bool ended, unwoken, told;
 };
 

@@ -19,6 +19,7 @@ struct rehearsal {
 	/* The best so far. */
 	struct pool_clues clues[POOL_REHEARSAL_ROUTES];
 	struct clue cpu, faults;
+	struct clue_worker worker[2];
 	float disorder, score;
 };
 
@@ -74,6 +75,7 @@ static float passes(struct rehearsal *r)
 	r->score = score;
 	r->cpu = r->loop->line.cpu;
 	r->faults = r->loop->line.faults;
+	memcpy(r->worker, r->loop->line.worker, sizeof(r->worker));
 	r->disorder = r->loop->line.disorder;
 	for (i = 0; i < r->route_count; i++)
 		r->clues[i] = r->routes[i]->clues;
@@ -136,6 +138,7 @@ void pool_rehearsal_hold(struct pool_loop *loop, struct pool_candidates *candida
 	climb(r, POOL_GUESS_NONE);
 	loop->line.cpu = r->cpu;
 	loop->line.faults = r->faults;
+	memcpy(loop->line.worker, r->worker, sizeof(r->worker));
 	loop->line.disorder = r->disorder;
 	for (i = 0; i < r->route_count; i++)
 		r->routes[i]->clues = r->clues[i];

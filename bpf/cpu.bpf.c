@@ -245,9 +245,9 @@ int BPF_PROG(cpu_waking, struct task_struct *task)
 	t = bpf_task_storage_get(&threads, current, NULL, 0);
 	if (!t || !t->owner_cookie)
 		return 0;
-	if (t->flags & THREAD_JOB && (u32)task->pid == t->waker_tid)
-		job_told(t, current, bpf_ktime_get_ns());
 	wait = wait_of(task, 0);
+	if (t->flags & THREAD_JOB && (u32)task->pid == t->waker_tid)
+		job_told(t, current, bpf_ktime_get_ns(), wait != WAIT_NONE);
 	if ((wait == WAIT_QUEUE || wait == WAIT_LOOP) && wakes(current))
 		hand_over(t, current->pid, task, wait);
 	return 0;

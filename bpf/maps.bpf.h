@@ -84,6 +84,7 @@ enum thread_flags {
 	THREAD_SLEPT = 4,
 	THREAD_JOB = 8,
 	THREAD_FRESH = 16, /* it had no storage when it came to its CPU */
+	THREAD_TOLD = 32, /* THREAD_JOB: told_ns is certain */
 };
 
 struct {

@@ -175,12 +175,17 @@ __weak __noinline int emit_job(struct thread *t, u32 pid, u32 tid, u64 time_ns, 
 }
 
 /* The running thread, in a job, tells its result. If it did so before, without having slept since,
- * it has done two: what it took up in between it found in its queue. */
-static __always_inline void job_told(struct thread *t, struct task_struct *task, u64 time_ns)
+ * it has done two: what it took up in between it found in its queue. Not certain: it wakes the
+ * other thread with the interpreter lock; that may be all, and it goes on when it has it again. */
+static __always_inline void job_told(struct thread *t, struct task_struct *task, u64 time_ns,
+				     bool certain)
 {
 	u64 cpu_ns = thread_clock(t, task, time_ns);
+	bool again = t->flags & THREAD_TOLD;
 
-	if (t->told_ns && (s64)(cpu_ns - t->told_cpu_ns) > JOB_MIN_NS) {
+	if (again && !certain)
+		return;
+	if (again && (s64)(cpu_ns - t->told_cpu_ns) > JOB_MIN_NS) {
 		emit_job(t, task->tgid, task->pid, t->told_ns, t->told_cpu_ns);
 		t->marked_ns = t->told_cpu_ns;
 		t->marked_minor = t->told_minor;
@@ -188,6 +193,8 @@ static __always_inline void job_told(struct thread *t, struct task_struct *task,
 		t->job_ns = t->told_ns;
 		t->unwoken = 1;
 	}
+	if (certain)
+		t->flags |= THREAD_TOLD;
 	t->told_ns = time_ns;
 	t->told_cpu_ns = cpu_ns;
 	t->told_minor = task->min_flt;
@@ -247,7 +254,7 @@ __weak __noinline int work_untold(struct connection *c, u32 direction)
 		return 0;
 	if (t->flags & THREAD_JOB) {
 		if (c->flags & CONNECTION_UNIX && direction == DIRECTION_SENT)
-			job_told(t, task, time_ns); /* perhaps: asyncio's socket pair */
+			job_told(t, task, time_ns, true); /* perhaps: asyncio's socket pair */
 		return 0;
 	}
 	if (c->role != ROLE_SERVER && direction == DIRECTION_SENT) {

@@ -336,8 +336,10 @@ static void *work(void *context)
 			pthread_cond_timedwait(&w->wake, &w->lock, &later);
 		while (!w->wanted)
 			pthread_cond_wait(&w->wake, &w->lock);
+		pthread_mutex_unlock(&w->lock); /* the other one is to wait until it is told */
 		if (w->wanted)
 			w->burnt = burn(3 * MS);
+		pthread_mutex_lock(&w->lock);
 		w->wanted = false;
 		w->finished = true;
 		pthread_cond_signal(&w->told);
@@ -460,25 +462,64 @@ static void waiter_start(struct gil_waiter *w, uint32_t *word)
 	wait_ms(20);
 }
 
-static void who_waits_for_the_interpreter_lock_is_given_no_job(void **state)
+/* As every thread does that wants the lock: where it is is known then. */
+static void want_lock(void)
 {
-	struct bed *bed = *state;
-	struct pair *pair = pair_open(bed, AF_INET);
 	struct timespec until;
 
-	serve_request(bed, pair);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += 5 * MS;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	syscall(SYS_futex, &words[0], FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, &until, NULL,
 		FUTEX_BITSET_MATCH_ANY);
+}
+
+static void who_waits_for_the_interpreter_lock_is_given_no_job(void **state)
+{
+	struct bed *bed = *state;
+	struct pair *pair = pair_open(bed, AF_INET);
+
+	serve_request(bed, pair);
+	want_lock();
 	syscall(SYS_futex, lock.word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
 	pthread_join(lock.thread, NULL);
 	expect_no_job(bed);
 	syscall(SYS_futex, queue.word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
 	pthread_join(queue.thread, NULL);
 	expect_job(bed);
+	answer(bed, pair);
+}
+
+/* Halfway it lets go of the lock that the other thread waits for. */
+static void *burn_and_let_go(void *burnt)
+{
+	uint64_t *sum = burnt;
+
+	*sum = burn(3 * MS);
+	__atomic_store_n(&words[2], 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &words[2], FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
+	*sum += burn(3 * MS);
+	return NULL;
+}
+
+static void a_job_goes_on_when_its_thread_lets_go_of_the_interpreter_lock(void **state)
+{
+	struct bed *bed = *state;
+	struct pair *pair = pair_open(bed, AF_INET);
+	const struct record_job *job;
+	pthread_t thread;
+	uint64_t burnt;
+
+	serve_request(bed, pair);
+	want_lock();
+	assert_int_equal(pthread_create(&thread, NULL, burn_and_let_go, &burnt), 0);
+	syscall(SYS_futex, &words[2], FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, NULL, NULL,
+		FUTEX_BITSET_MATCH_ANY);
+	pthread_join(thread, NULL);
+	job = expect_job(bed);
+	assert_cpu(job->work.owner.cpu_ns, burnt, 2 * burnt);
+	expect_no_job(bed);
 	answer(bed, pair);
 }
 
@@ -498,6 +539,7 @@ int main(void)
 		CPU_TEST(a_thread_that_waits_with_a_timeout_does_none),
 		CPU_TEST(a_new_thread_does_a_job_until_it_ends),
 		CPU_TEST(who_waits_for_the_interpreter_lock_is_given_no_job),
+		CPU_TEST(a_job_goes_on_when_its_thread_lets_go_of_the_interpreter_lock),
 	};
 	pthread_t thread;
 

@@ -104,6 +104,37 @@ static void a_line_that_was_rewound_is_looked_at_as_at_first(void **state)
 	assert_candidates(1100 * MS + MS / 2, 96, 5, 101);
 }
 
+/* Each request has a worker of its own, which does all its jobs; some are out of order. */
+static void a_worker_for_each_request_is_learned(void **state)
+{
+	struct pool_work work = {.cpu_ns = MS, .ended = true};
+	size_t i, job;
+
+	(void)state;
+	pool_line_init(&bed.line);
+	for (i = 0; i + 1 < 200; i += 2) {
+		const uint32_t order[] = {0, 1, i % 8 == 6, i % 8 != 6};
+
+		for (job = 0; job < 2; job++) {
+			bed.requests[i + job].start_ns = (i + 1) * 100 * MS;
+			bed.requests[i + job].end_ns = (i + 1) * 100 * MS + 50 * MS;
+			pool_line_add(&bed.line, &bed.requests[i + job]);
+		}
+		for (job = 0; job < 4; job++) {
+			work.tid = (uint32_t)(1000 + i + order[job]);
+			work.begin_ns = (i + 1) * 100 * MS + (1 + 2 * job) * MS;
+			work.end_ns = work.begin_ns + MS;
+			pool_owner_weigh(&bed.line, &work, &bed.candidates);
+			pool_owner_learn(&bed.line, &work, &bed.candidates);
+		}
+	}
+	/* The last two jobs, against the order of their turns. */
+	assert_int_equal(bed.requests[198].worker_tid, 1198);
+	assert_int_equal(bed.requests[199].worker_tid, 1199);
+	assert_true(clue_worker_ratio(bed.line.worker, true) > 2);
+	assert_true(clue_worker_ratio(bed.line.worker, false) < 0.2f);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 
 int main(void)
@@ -113,6 +144,7 @@ int main(void)
 		TEST(one_whose_job_ended_later_is_still_found),
 		TEST(the_oldest_are_candidates_if_there_are_too_many),
 		TEST(a_line_that_was_rewound_is_looked_at_as_at_first),
+		TEST(a_worker_for_each_request_is_learned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
