@@ -93,7 +93,8 @@ static bool parse_stat(struct usage_reading *out, char *state, const char *text)
 }
 
 /* The ticks were rounded down, each by less than one: what is missing to the process's clock is
- * divided as these are. More is missing if it is another process's, or has run since. */
+ * divided as these are, no more than a tick to each. More is missing if it is another process's, or
+ * has run since. */
 static void add_rest_of_ticks(struct usage *usage, pid_t pid)
 {
 	uint64_t *user = &usage->counters[USAGE_CPU_USER_NS];
@@ -110,6 +111,10 @@ static void add_rest_of_ticks(struct usage *usage, pid_t pid)
 		return;
 	rest = clock - *user - *system;
 	more_system = *system ? rest * *system / (*user + *system) : 0;
+	if (rest > tick_ns && more_system < rest - tick_ns)
+		more_system = rest - tick_ns;
+	if (more_system > tick_ns)
+		more_system = tick_ns;
 	*user += rest - more_system;
 	*system += more_system;
 }
