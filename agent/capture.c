@@ -176,8 +176,10 @@ static int adopt(struct capture *c)
 static int attach_second_copies(struct bittern *skeleton)
 {
 	skeleton->links.socket_receive_2 = bpf_program__attach(skeleton->progs.socket_receive_2);
+	if (!skeleton->links.socket_receive_2)
+		return -errno;
 	skeleton->links.socket_send_2 = bpf_program__attach(skeleton->progs.socket_send_2);
-	return skeleton->links.socket_receive_2 && skeleton->links.socket_send_2 ? 0 : -errno;
+	return skeleton->links.socket_send_2 ? 0 : -errno;
 }
 
 int capture_attach(struct capture *c, char *why, size_t why_len)

@@ -92,6 +92,12 @@ static bool parse_stat(struct usage_reading *out, char *state, const char *text)
 	return true;
 }
 
+/* part / whole of total, whole not 0. */
+static uint64_t share(uint64_t total, uint64_t part, uint64_t whole)
+{
+	return (uint64_t)((unsigned __int128)total * part / whole);
+}
+
 /* The ticks were rounded down, each by less than one: what is missing to the process's clock is
  * divided as these are, no more than a tick to each. More is missing if it is another process's, or
  * has run since. */
@@ -110,7 +116,7 @@ static void add_rest_of_ticks(struct usage *usage, pid_t pid)
 	if (clock < *user + *system || clock - *user - *system > 2 * tick_ns)
 		return;
 	rest = clock - *user - *system;
-	more_system = *system ? rest * *system / (*user + *system) : 0;
+	more_system = *system ? share(rest, *system, *user + *system) : 0;
 	if (rest > tick_ns && more_system < rest - tick_ns)
 		more_system = rest - tick_ns;
 	if (more_system > tick_ns)
@@ -259,12 +265,6 @@ int process_usage_read(struct usage_reading *out, const struct usage_source *sou
 	out->refused_count += !read_descriptors(out, source, process);
 	out->refused_count += !read_switches(out, process);
 	return 0;
-}
-
-/* part / whole of total, whole not 0. */
-static uint64_t share(uint64_t total, uint64_t part, uint64_t whole)
-{
-	return (uint64_t)((unsigned __int128)total * part / whole);
 }
 
 void process_usage_of_record(struct usage *out, const struct record_usage *record)

@@ -93,7 +93,9 @@ static void add_losses(struct row_set *set, const struct self_inputs *in)
 	};
 	const char *name = "bittern_agent_losses_total";
 	const char *help =
-		"What was missed, by cause: 0 everywhere means that every request was counted.";
+		"What was missed, by cause: 0 everywhere means that all that bittern can read was "
+		"counted. What it cannot is told by bittern_service_undecoded_connections_total, "
+		"bittern_agent_refusals_total and bittern_agent_tls_*.";
 	size_t i;
 
 	for (i = 0; i < LOSS_COUNT; i++)

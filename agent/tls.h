@@ -9,8 +9,8 @@
  * of the probes that it had no use for, until it has. It has when it takes a certificate of its
  * own, as a server does before it listens; if it did before it was watched, at its first session;
  * as a client when it makes one, before it connects. Probes are back some milliseconds later. What
- * has passed by then is counted: the kernel side sees responses whose request it has not seen, and
- * requests whose response it will not see.
+ * has passed by then, of a process that had lost its probe, is counted: the kernel side sees
+ * responses whose request it has not seen, and requests whose response it will not see.
  *
  * Loop thread only; per record a look at a few processes at most. */
 #ifndef BITTERN_TLS_H

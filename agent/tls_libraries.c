@@ -288,7 +288,9 @@ void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
 	}
 	if (!wanted)
 		return;
-	if (!p) {
+	if (p) {
+		leave_own(t, p); /* of a process of that number before it, or of its life before */
+	} else {
 		p = pool_take(&t->process_pool);
 		if (!p) {
 			t->stats.refused_processes++;
@@ -446,6 +448,7 @@ static void update_own(struct tls_libraries *t, struct process *p)
 {
 	struct tls_own_place wanted[TLS_PROBES_MAX] = {0};
 	bool had = p->own;
+	int error;
 
 	if (!p->is_own) {
 		leave_own(t, p);
@@ -460,8 +463,13 @@ static void update_own(struct tls_libraries *t, struct process *p)
 								   .places = &file->places.of[i]};
 		}
 	}
-	p->own_refused = tls_own_update(&p->own, t->uprobes, p->pid, t->config.probes, wanted,
-					t->config.probe_count);
+	error = tls_own_update(&p->own, t->uprobes, p->pid, t->config.probes, wanted,
+			       t->config.probe_count);
+	if (error) {
+		tls_own_close(p->own, t->uprobes);
+		p->own = NULL;
+	}
+	p->own_refused = error && error != -ESRCH; /* else it has just ended */
 	if (p->own_refused)
 		t->changed = true; /* and it gets those for all */
 	if (!p->own != !had)

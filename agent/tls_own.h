@@ -3,7 +3,7 @@
  *
  * A probe costs all processes that map its file; some are needed for few of them. Each link more at
  * a place costs every hit there some 10 ns, so this is for a few processes a file. Takes
- * uprobe_multi links that tell the threads of a process (Linux 6.12). Loop thread only. */
+ * uprobe_multi links that tell the threads of a process (Linux 6.10). Loop thread only. */
 #ifndef BITTERN_TLS_OWN_H
 #define BITTERN_TLS_OWN_H
 

@@ -237,7 +237,8 @@ static void is_read(struct pairing *p, struct work_loop *loop, struct exchange *
 	p->sink.read(p->sink.context, x);
 	if (!loop)
 		return;
-	if (!loop->open_count && work->wait_count > 1) {
+	/* Of more waits than are counted it is not known how long each was. */
+	if (!loop->open_count && work->wait_count > 1 && work->wait_count < WORK_WAITS_MAX) {
 		struct costs each = {.cpu_ns = cost_between(work).cpu_ns / (work->wait_count - 1)};
 
 		p->sink.worked(p->sink.context, x, WORKED_ALONE, &each);

@@ -336,6 +336,7 @@ static __always_inline int second_copy(struct sock *sk, int ret, int flags, u8 d
 	struct hook_mark *mark = mark_of(direction);
 	struct connection *c;
 	struct tcp_sock *tcp;
+	bool is_seen = false;
 
 	if (!mark)
 		return 0;
@@ -343,18 +344,21 @@ static __always_inline int second_copy(struct sock *sk, int ret, int flags, u8 d
 		mark->sk = 0;
 		return 0;
 	}
-	mark->passed_over++;
 	c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	if (c && !(c->flags & (CONNECTION_LISTENER | CONNECTION_UNIX))) {
+		tcp = tcp_of(sk);
+		is_seen = direction == DIRECTION_RECEIVED ? c->copied_seq == tcp->copied_seq
+							  : c->write_seq == tcp->write_seq;
+	}
+	if (is_seen && ret > 0)
+		return 0; /* by the first copy, on another CPU */
+	mark->passed_over++;
+	if (is_seen)
+		return 0;
 	if (c && c->flags & CONNECTION_UNIX) {
 		if (c->role != ROLE_NONE && ret > 0)
 			loss_count(LOSS_SKIPPED_RUN);
 		return 0;
-	}
-	if (c && !(c->flags & CONNECTION_LISTENER)) {
-		tcp = tcp_of(sk);
-		if (direction == DIRECTION_RECEIVED ? c->copied_seq == tcp->copied_seq
-						    : c->write_seq == tcp->write_seq)
-			return 0;
 	}
 	return io_seen(sk, ret, flags, direction);
 }

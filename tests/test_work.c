@@ -110,6 +110,19 @@ static void what_a_loop_does_by_itself_is_told_while_no_request_of_it_is_open(vo
 	expect(bed, "");
 }
 
+static void of_more_waits_than_are_counted_it_is_not_known_how_long_each_was(void **state)
+{
+	struct bed *bed = *state;
+
+	read_after_waits(&bed->wire, WORK_WAITS_MAX - 1, 2 * (WORK_WAITS_MAX - 2));
+	expect(bed, "alone /a 2");
+	worked(&bed->wire, &bed->wire, 0, false, 0);
+	wire_send_text(&bed->wire, ANSWER);
+	expect(bed, "GET /a 200");
+	read_after_waits(&bed->wire, WORK_WAITS_MAX, 60000);
+	expect(bed, "");
+}
+
 static void after_a_wait_it_may_be_something_else(void **state)
 {
 	struct bed *bed = *state;
@@ -374,6 +387,7 @@ int main(void)
 		WORK_TEST(what_is_done_until_the_answer_is_the_requests),
 		WORK_TEST(what_came_between_two_waits_is_told_apart),
 		WORK_TEST(what_a_loop_does_by_itself_is_told_while_no_request_of_it_is_open),
+		WORK_TEST(of_more_waits_than_are_counted_it_is_not_known_how_long_each_was),
 		WORK_TEST(after_a_wait_it_may_be_something_else),
 		WORK_TEST(page_faults_go_with_the_time),
 		WORK_TEST(reading_another_request_charges_the_one_before),
