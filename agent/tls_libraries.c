@@ -280,17 +280,16 @@ void tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted)
 	while (*at && (*at)->pid != pid)
 		at = &(*at)->next;
 	p = *at;
+	if (p)
+		leave_own(t, p); /* it may be of an earlier process of that number */
 	if (!wanted && p) {
 		*at = p->next;
-		leave_own(t, p);
 		pool_give(&t->process_pool, p);
 		t->changed = true;
 	}
 	if (!wanted)
 		return;
-	if (p) {
-		leave_own(t, p); /* of a process of that number before it, or of its life before */
-	} else {
+	if (!p) {
 		p = pool_take(&t->process_pool);
 		if (!p) {
 			t->stats.refused_processes++;
@@ -448,7 +447,6 @@ static void update_own(struct tls_libraries *t, struct process *p)
 {
 	struct tls_own_place wanted[TLS_PROBES_MAX] = {0};
 	bool had = p->own;
-	int error;
 
 	if (!p->is_own) {
 		leave_own(t, p);
@@ -463,13 +461,8 @@ static void update_own(struct tls_libraries *t, struct process *p)
 								   .places = &file->places.of[i]};
 		}
 	}
-	error = tls_own_update(&p->own, t->uprobes, p->pid, t->config.probes, wanted,
-			       t->config.probe_count);
-	if (error) {
-		tls_own_close(p->own, t->uprobes);
-		p->own = NULL;
-	}
-	p->own_refused = error && error != -ESRCH; /* else it has just ended */
+	p->own_refused = tls_own_update(&p->own, t->uprobes, p->pid, t->config.probes, wanted,
+					t->config.probe_count);
 	if (p->own_refused)
 		t->changed = true; /* and it gets those for all */
 	if (!p->own != !had)

@@ -54,8 +54,11 @@ int tls_own_update(struct tls_own **own, struct uprobes *uprobes, pid_t pid,
 		if ((*own)->probes[i] || !wanted[i].places)
 			continue;
 		error = attach(*own, uprobes, pid, &probes[i], &wanted[i], i);
-		if (error)
-			return error;
+		if (error) {
+			tls_own_close(*own, uprobes);
+			*own = NULL;
+			return error == -ESRCH ? 0 : error;
+		}
 	}
 	return 0;
 }

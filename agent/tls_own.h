@@ -22,8 +22,8 @@ struct tls_own_place {
 struct tls_own;
 
 /* Attaches what is missing of probe_count probes, and detaches what is not wanted any more; *own is
- * NULL while there is none. Their cookies have TLS_COOKIE_OWN. 0; -errno: *own is as before, or has
- * some more. */
+ * NULL while there is none, as in a process that has just ended. Their cookies have
+ * TLS_COOKIE_OWN. 0; -errno: *own is NULL. */
 int tls_own_update(struct tls_own **own, struct uprobes *uprobes, pid_t pid,
 		   const struct tls_probe *probes, const struct tls_own_place *wanted,
 		   size_t probe_count);
