@@ -387,8 +387,7 @@ def test_each_route_is_charged_what_it_burnt(bench, agent, stack):
     bittern, shop = agent(), bench(stack)
     shop.warm_up()
     table, is_idle = judge_routes(bittern, shop, stack)
-    if table.wrong and set(map(kind, stack.routes)) <= set(stack.pools):
-        # Each request has several jobs, all by likelihood: more of them tell it apart.
+    if table.wrong:  # once may be chance: jobs are told apart by likelihood, the host is shared
         table.report()
         table, is_idle = judge_routes(bittern, shop, stack)
     table.finish(is_idle)
