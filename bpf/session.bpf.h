@@ -18,6 +18,7 @@
 #include "messages.bpf.h"
 #include "slices.bpf.h"
 #include "tls.bpf.h"
+#include "whole.bpf.h"
 
 static const struct session no_session;
 
@@ -206,105 +207,35 @@ static __always_inline bool is_repeated(struct session *s, const struct call *ca
 	return false;
 }
 
-/* The short way, as that of sockets (socket.bpf.c): a short call of known HTTP is one record, and
- * the user's memory is read once, straight into the ring. What takes the long way gives false here.
- */
-#define SESSION_WHOLE_MAX 1024
-
-#define SESSION_WHOLE(size)                                                                    \
-	do {                                                                                   \
-		record = bpf_ringbuf_reserve(&records, sizeof(*record) + (size) + 8, 0);       \
-		if (!record)                                                                   \
-			break;                                                                 \
-		barrier_var(n); /* or the compiler, but not the verifier, knows */             \
-		if (n > (size))                                                                \
-			n = (size);                                                            \
-		if (bpf_probe_read_user(record->data, n, (void *)buffer)) {                    \
-			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);                         \
-			return false; /* which counts it */                                    \
-		}                                                                              \
-		last_bytes = len >= 4 ? *(u32 *)(record->data + ((len - 4) & ((size)-1))) : 0; \
-		if ((size) >= BATCH_SCAN_MAX && len > BATCH_SCAN_MIN && request)               \
-			batch = holds_second_head((void *)record->data, len);                  \
-	} while (0)
-
-static __always_inline void tell_whole(struct record_io *record, struct session *s, u32 len,
-				       u8 direction, bool begins)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct connection *c = &s->c;
-	bool received = direction == DIRECTION_RECEIVED;
-	bool served = c->role == ROLE_SERVER && received;
-	u64 time_ns = bpf_ktime_get_ns();
-
-	record->head.time_ns = time_ns;
-	record->head.pid = task->tgid;
-	record->head.kind = RECORD_IO;
-	record->head.role = c->role;
-	record->head.direction = direction;
-	record->head.flags = IO_LAST | IO_TLS | connection_io_flags(c);
-	record->cookie = c->cookie;
-	record->begin = (received ? c->received_end : c->sent_end) - len;
-	record->other_end = received ? c->sent_end : c->received_end;
-	record->arrival_ns = served ? s->arrival_ns : 0;
-	record->len = len;
-	record->offset = 0;
-	record->captured = len;
-	record->local_port = s->local_port;
-	record->peer_port = s->peer_port;
-	record->tail_len = 0;
-	record->unused = 0;
-	if (cpu_wanted)
-		work_told(c, task, thread_of(task, time_ns, served), direction, begins,
-			  record->begin, time_ns, &record->work);
-	else
-		__builtin_memset(&record->work, 0, sizeof(record->work));
-	bpf_ringbuf_submit(record, record_wakeup(time_ns));
-}
-
+/* The short way. What takes the long way gives false here. */
 __noinline int session_moved_whole(struct session *s, u64 buffer, u32 len, u32 direction)
 {
-	bool request, begins = false, ends = false, batch = false;
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool received = direction == DIRECTION_RECEIVED;
 	struct record_io *record;
-	u32 last_bytes = 0, want;
 	struct connection *c;
-	u64 n = len;
+	struct whole whole = {};
 
 	if (!s)
 		return false;
 	c = &s->c;
-	request = is_request_direction(c, direction);
+	whole.request = is_request_direction(c, direction);
 	if (len <= 128)
-		SESSION_WHOLE(128);
+		WHOLE(128, 128 + 8, read_buffer, buffer);
 	else if (len <= 256)
-		SESSION_WHOLE(256);
+		WHOLE(256, 256 + 8, read_buffer, buffer);
 	else
-		SESSION_WHOLE(SESSION_WHOLE_MAX);
+		WHOLE(WHOLE_MAX, WHOLE_MAX + 8, read_buffer, buffer);
 	if (!record) {
-		count_lost(current_pid(), request);
+		count_lost(task->tgid, whole.request);
 		return true;
 	}
-	if (!request) {
-		want = response_want(c, record->data, len, len, &ends);
-		response_copied(c, last_bytes);
-	} else {
-		if (is_get(record->data, len) || begins_request((void *)record->data, len)) {
-			request_begins(c, record->data);
-			begins = true;
-		}
-		if (batch)
-			c->flags |= CONNECTION_BATCH;
-		want = request_want(c, len);
-		if (!want && last_bytes != CRLFCRLF) {
-			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-			if (c->role == ROLE_SERVER)
-				work_untold(c, direction);
-			return true;
-		}
-	}
-	tell_whole(record, s, len, direction, begins);
-	if (ends)
-		dismiss(c);
+	record->head.flags = IO_LAST | IO_TLS | connection_io_flags(c);
+	record->other_end = received ? c->sent_end : c->received_end;
+	record->arrival_ns = c->role == ROLE_SERVER && received ? s->arrival_ns : 0;
+	record->local_port = s->local_port;
+	record->peer_port = s->peer_port;
+	whole_told(record, c, task, len, direction, &whole);
 	return true;
 }
 
@@ -373,7 +304,7 @@ static __always_inline void session_moved(struct session *s, u64 buffer, u32 len
 		c->sent_end += len;
 	if (c->flags & CONNECTION_DISMISSED)
 		return;
-	if (c->role == ROLE_NONE || !c->received_end || len > SESSION_WHOLE_MAX ||
+	if (c->role == ROLE_NONE || !c->received_end || len > WHOLE_MAX ||
 	    !session_moved_whole(s, buffer, len, direction))
 		session_moved_any(s, buffer, len, direction);
 }

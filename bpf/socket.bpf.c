@@ -4,7 +4,7 @@
  * One hook a direction, after delivery; each look starts with the socket's storage, so that what is
  * not HTTP costs one look-up. The kernel side decides a connection's role, by who sends the request
  * line, and how much to copy (http.bpf.h). Short calls, which nearly all heads are, go the short
- * way: one record, copied straight into the ring; everything else goes the long way
+ * way (whole.bpf.h): one record, copied straight into the ring; everything else the long way
  * (messages.bpf.h, slices.bpf.h).
  */
 #define TCP_BY_CAST
@@ -16,12 +16,11 @@
 #include "payload.bpf.h"
 #include "slices.bpf.h"
 #include "tls.bpf.h"
+#include "whole.bpf.h"
 #include "work.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
-
-#define WHOLE_MAX 1024 /* a call that goes the short way */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -36,9 +35,7 @@ static __always_inline void emit_eof(struct connection *c, struct call *call)
 	emit_brief(call);
 }
 
-/* The short way: a call of known HTTP in one short buffer, or in a few pieces, as nearly all heads
- * are. Each piece of the user's memory is read once, straight into the ring. What takes the long
- * way gives false here. */
+/* The short way is for one buffer, or a few pieces. What takes the long way gives false here. */
 #define PIECES_MAX 4
 
 struct pieces {
@@ -92,108 +89,37 @@ static __always_inline long read_pieces(u8 *to, u64 size, const struct pieces *p
 	return at == len ? 0 : -1;
 }
 
-static __always_inline long read_buffer(u8 *to, u64 size, const struct pieces *pieces, u64 len)
-{
-	barrier_var(len); /* or the compiler, but not the verifier, knows */
-	if (len > size)
-		len = size;
-	return bpf_probe_read_user(to, len, pieces->vector[0].iov_base);
-}
-
-#define WHOLE(size, room, read)                                                                \
-	do {                                                                                   \
-		record = bpf_ringbuf_reserve(&records, sizeof(*record) + (room), 0);           \
-		if (!record)                                                                   \
-			break;                                                                 \
-		if (read(record->data, size, &pieces, len)) {                                  \
-			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);                         \
-			return false; /* which counts it */                                    \
-		}                                                                              \
-		last_bytes = len >= 4 ? *(u32 *)(record->data + ((len - 4) & ((size)-1))) : 0; \
-		if ((size) >= BATCH_SCAN_MAX && len > BATCH_SCAN_MIN && request)               \
-			batch = holds_second_head((void *)record->data, len);                  \
-	} while (0)
-
-/* begins: a request does. */
-static __always_inline void tell_whole(struct record_io *record, struct sock *sk,
-				       struct connection *c, struct task_struct *task, u32 len,
-				       u8 direction, bool begins, u64 time_ns)
-{
-	bool received = c->role == ROLE_SERVER && direction == DIRECTION_RECEIVED;
-
-	record->head.time_ns = time_ns;
-	record->head.pid = task->tgid;
-	record->head.kind = RECORD_IO;
-	record->head.role = c->role;
-	record->head.direction = direction;
-	record->head.flags = IO_LAST | connection_io_flags(c);
-	record->cookie = c->cookie;
-	record->begin = (direction == DIRECTION_RECEIVED ? c->received_end : c->sent_end) - len;
-	record->other_end = other_end(c, sk, direction);
-	record->arrival_ns = received ? arrival_of(c, c->copied_seq - len) : 0;
-	record->len = len;
-	record->offset = 0;
-	record->captured = len;
-	record->local_port = sk->__sk_common.skc_num;
-	record->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	record->tail_len = 0;
-	record->unused = 0;
-	if (cpu_wanted)
-		work_told(c, task, thread_of(task, time_ns, received), direction, begins,
-			  record->begin, time_ns, &record->work);
-	else
-		__builtin_memset(&record->work, 0, sizeof(record->work));
-}
-
 static __noinline bool seen_whole(struct sock *sk, struct connection *c, u32 len, u8 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	bool request = is_request_direction(c, direction), ends = false, batch = false;
-	bool begins = false;
+	struct whole whole = {.request = is_request_direction(c, direction)};
 	struct pieces pieces;
 	struct record_io *record;
-	u32 last_bytes = 0, want;
-	u64 time_ns;
 
 	if (!find_pieces(&pieces, task))
 		return false;
 	if (pieces.count && len <= 256)
-		WHOLE(256, 512, read_pieces);
+		WHOLE(256, 512, read_pieces, &pieces);
 	else if (pieces.count)
-		WHOLE(WHOLE_MAX, 2 * WHOLE_MAX, read_pieces);
+		WHOLE(WHOLE_MAX, 2 * WHOLE_MAX, read_pieces, &pieces);
 	else if (len <= 128)
-		WHOLE(128, 128 + 8, read_buffer);
+		WHOLE(128, 128 + 8, read_buffer, (u64)pieces.vector[0].iov_base);
 	else if (len <= 256)
-		WHOLE(256, 256 + 8, read_buffer);
+		WHOLE(256, 256 + 8, read_buffer, (u64)pieces.vector[0].iov_base);
 	else
-		WHOLE(WHOLE_MAX, WHOLE_MAX + 8, read_buffer);
+		WHOLE(WHOLE_MAX, WHOLE_MAX + 8, read_buffer, (u64)pieces.vector[0].iov_base);
 	if (!record) {
-		count_lost(task->tgid, request);
+		count_lost(task->tgid, whole.request);
 		return true;
 	}
-	if (!request) {
-		want = response_want(c, record->data, len, len, &ends);
-		response_copied(c, last_bytes);
-	} else {
-		if (is_get(record->data, len) || begins_request((void *)record->data, len)) {
-			request_begins(c, record->data);
-			begins = true;
-		}
-		if (batch)
-			c->flags |= CONNECTION_BATCH;
-		want = request_want(c, len);
-		if (!want && last_bytes != CRLFCRLF) {
-			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-			if (c->role == ROLE_SERVER)
-				work_untold(c, direction);
-			return true;
-		}
-	}
-	time_ns = bpf_ktime_get_ns();
-	tell_whole(record, sk, c, task, len, direction, begins, time_ns);
-	bpf_ringbuf_submit(record, record_wakeup(time_ns));
-	if (ends)
-		dismiss(c);
+	record->head.flags = IO_LAST | connection_io_flags(c);
+	record->other_end = other_end(c, sk, direction);
+	record->arrival_ns = c->role == ROLE_SERVER && direction == DIRECTION_RECEIVED
+				     ? arrival_of(c, c->copied_seq - len)
+				     : 0;
+	record->local_port = sk->__sk_common.skc_num;
+	record->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	whole_told(record, c, task, len, direction, &whole);
 	return true;
 }
 
