@@ -151,15 +151,19 @@ static void tell_process(struct tls *t, enum record_kind kind, pid_t pid, pid_t 
 	tls_record(t, &(struct record){.kind = kind, .process = &process});
 }
 
-static void a_process_has_all_probes_until_it_has_served_enough(void **state)
+/* All probes for a while, then what it uses. */
+static void assert_is_decided(struct tls *t, unsigned groups)
 {
-	struct tls *t = *state;
-
 	assert_int_equal(world.groups[SHOP], TLS_GROUPS_ALL);
 	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS - 1);
 	assert_int_equal(world.groups[SHOP], TLS_GROUPS_ALL);
 	serve(t, SHOP, 0, 1);
-	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE);
+	assert_int_equal(world.groups[SHOP], groups);
+}
+
+static void a_process_has_all_probes_until_it_has_served_enough(void **state)
+{
+	assert_is_decided(*state, TLS_GROUP_BASE);
 }
 
 static void only_requests_that_are_served_count(void **state)
@@ -214,17 +218,6 @@ static void bios_are_probed_where_sessions_are_received_for_together(void **stat
 	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE | TLS_GROUP_BIO);
 }
 
-/* What a process that was decided does for the first time: all probes for another while, then what
- * it uses. */
-static void assert_brings_back(struct tls *t, unsigned groups)
-{
-	assert_int_equal(world.groups[SHOP], TLS_GROUPS_ALL);
-	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS - 1);
-	assert_int_equal(world.groups[SHOP], TLS_GROUPS_ALL);
-	serve(t, SHOP, 0, 1);
-	assert_int_equal(world.groups[SHOP], groups);
-}
-
 static void a_session_that_begins_brings_the_parser_back(void **state)
 {
 	struct tls *t = *state;
@@ -233,7 +226,7 @@ static void a_session_that_begins_brings_the_parser_back(void **state)
 	begin_undecoded(t, 'P'); /* of HTTP/2 without TLS */
 	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE);
 	begin_undecoded(t, HANDSHAKE);
-	assert_brings_back(t, TLS_GROUP_BASE | TLS_GROUP_SERVER);
+	assert_is_decided(t, TLS_GROUP_BASE | TLS_GROUP_SERVER);
 	begin_undecoded(t, HANDSHAKE); /* nothing new */
 	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE | TLS_GROUP_SERVER);
 }
@@ -244,7 +237,7 @@ static void a_certificate_brings_the_parser_back(void **state)
 
 	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS);
 	tell(t, TLS_SERVES);
-	assert_brings_back(t, TLS_GROUP_BASE | TLS_GROUP_SERVER);
+	assert_is_decided(t, TLS_GROUP_BASE | TLS_GROUP_SERVER);
 }
 
 static void a_server_that_asks_others_has_its_reads_probed(void **state)
@@ -253,7 +246,7 @@ static void a_server_that_asks_others_has_its_reads_probed(void **state)
 
 	serve(t, SHOP, IO_TLS, TLS_DECIDE_REQUESTS);
 	tell(t, TLS_CONNECTS);
-	assert_brings_back(t, TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT);
+	assert_is_decided(t, TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT);
 }
 
 static void what_no_probe_was_there_for_is_counted(void **state)
