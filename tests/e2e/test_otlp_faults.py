@@ -136,7 +136,7 @@ def test_pauses_grow_with_each_failure(server, agent, protocol):
     pauses = [b.time - a.time for a, b in zip(received[:3], received[1:])]
     for pause, wanted in zip(pauses, (1, 2, 4)):
         assert wanted * 0.8 - 0.01 <= pause <= wanted * 1.2 + SLACK, pauses
-    assert len({r.body for r in received}) == 1
+    assert len({r.body for r in received[:4]}) == 1
 
 
 @both_protocols
