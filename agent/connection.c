@@ -16,13 +16,27 @@ int connections_open(struct connections *t, size_t max_count)
 	t->evicted = 0;
 	t->bucket_count = BUCKETS_FIRST;
 	t->buckets = calloc(t->bucket_count, sizeof(struct connection *));
-	return t->buckets ? 0 : -ENOMEM;
+	t->gone = calloc(CONNECTIONS_GONE, sizeof(*t->gone)); /* pages that are used only */
+	if (t->buckets && t->gone)
+		return 0;
+	connections_close(t);
+	return -ENOMEM;
 }
 
 /* Socket cookies count up; their low bits tell them apart, but each CPU takes its own range. */
+static size_t hash_of(uint64_t cookie)
+{
+	return cookie * 0x9e3779b97f4a7c15ull >> 32;
+}
+
 static size_t bucket_of(const struct connections *t, uint64_t cookie)
 {
-	return (cookie * 0x9e3779b97f4a7c15ull >> 32) & (t->bucket_count - 1);
+	return hash_of(cookie) & (t->bucket_count - 1);
+}
+
+static struct connection_gone *gone_of(const struct connections *t, uint64_t cookie)
+{
+	return &t->gone[hash_of(cookie) & (CONNECTIONS_GONE - 1)];
 }
 
 struct connection *connections_find(const struct connections *t, uint64_t cookie)
@@ -111,9 +125,37 @@ void connections_remove(struct connections *t, struct connection *c, struct stre
 	connections_mark_settled(c);
 	if (c->is_unix)
 		t->unix_count--;
+	if (c->role == ROLE_SERVER && c->ended.service)
+		*gone_of(t, c->cookie) = (struct connection_gone){c->cookie, c->ended};
 	stream_close(&c->requests, memory);
 	stream_close(&c->responses, memory);
 	pool_give(&t->pool, c);
+}
+
+const struct exchange_ended *connections_ended(const struct connections *t, uint64_t cookie)
+{
+	const struct connection *c = connections_find(t, cookie);
+	const struct connection_gone *gone = gone_of(t, cookie);
+	const struct exchange_ended *ended = NULL;
+
+	if (c && c->role == ROLE_SERVER)
+		ended = &c->ended;
+	else if (!c && gone->cookie == cookie)
+		ended = &gone->ended;
+	return ended && ended->service ? ended : NULL;
+}
+
+void connections_forget_service(struct connections *t, const struct service *service)
+{
+	struct link_pair *item;
+	size_t i;
+
+	for (item = t->by_activity.next; item != &t->by_activity; item = item->next)
+		if (connection_of(item, by_activity)->ended.service == service)
+			connection_of(item, by_activity)->ended.service = NULL;
+	for (i = 0; i < CONNECTIONS_GONE; i++)
+		if (t->gone[i].ended.service == service)
+			t->gone[i] = (struct connection_gone){0};
 }
 
 void connections_touch(struct connections *t, struct connection *c, uint64_t now_ns)
@@ -147,6 +189,8 @@ void connections_close(struct connections *t)
 {
 	struct link_pair *item;
 
+	free(t->gone);
+	t->gone = NULL;
 	if (!t->buckets)
 		return;
 	for (item = t->by_activity.next; item != &t->by_activity; item = item->next) {

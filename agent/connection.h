@@ -3,7 +3,8 @@
  *
  * Two lists run through it: all of them by their last activity, oldest first, and those that wait
  * for something to be settled. When the table is full the oldest idle connection makes room: if it
- * comes back it is picked up at its next request. */
+ * comes back it is picked up at its next request. Of those that have gone the last request is known
+ * for a while: the thread that answered it and closed tells only later what it used. */
 #ifndef BITTERN_CONNECTION_H
 #define BITTERN_CONNECTION_H
 
@@ -54,8 +55,16 @@ struct connection {
 	bool forget; /* closed: to be removed once settled */
 };
 
+#define CONNECTIONS_GONE 4096 /* a power of two; a later one may take the place of another */
+
+struct connection_gone {
+	uint64_t cookie;
+	struct exchange_ended ended;
+};
+
 struct connections {
 	struct pool pool;
+	struct connection_gone *gone; /* of CONNECTIONS_GONE, by cookie */
 	struct connection **buckets;
 	size_t bucket_count; /* a power of two */
 	struct link_pair by_activity, unsettled;
@@ -70,6 +79,9 @@ struct connection *connections_add(struct connections *t, uint64_t cookie,
 				   struct stream_memory *memory);
 /* Its queue must be empty. */
 void connections_remove(struct connections *t, struct connection *c, struct stream_memory *memory);
+/* The last request that is done of a server's connection, which may have gone; NULL: not known. */
+const struct exchange_ended *connections_ended(const struct connections *t, uint64_t cookie);
+void connections_forget_service(struct connections *t, const struct service *service);
 void connections_touch(struct connections *t, struct connection *c, uint64_t now_ns);
 void connections_mark_unsettled(struct connections *t, struct connection *c);
 void connections_mark_settled(struct connection *c);

@@ -355,13 +355,7 @@ void exchanges_forget_service(struct exchanges *e, const struct service *service
 		if (x->service == service)
 			x->service = NULL;
 	}
-	list = &e->connections.by_activity;
-	for (item = list->next; item != list; item = item->next) {
-		struct connection *c = connection_of(item, by_activity);
-
-		if (c->ended.service == service)
-			c->ended.service = NULL;
-	}
+	connections_forget_service(&e->connections, service);
 }
 
 void exchanges_list_work_begin(struct exchanges *e)

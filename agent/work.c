@@ -130,32 +130,35 @@ static void charge_turn(struct pairing *p, struct work_loop *loop, const struct 
 		list[i]->begun = true;
 }
 
-static void charge_owner(struct pairing *p, const struct connections *t, const struct work *work,
-			 enum exchange_work how, bool certain)
-{
-	const struct cost *cost = &work->owner;
-	struct connection *c = connection_at(t, work->owner_cookie);
-	struct exchange *x;
-	struct costs costs;
-
-	if (!c || is_nothing(cost))
-		return;
-	x = exchange_at(c, work->owner_begin);
-	if (x) {
-		if (x->deferred && !work->wait_count) /* what it read between turns */
-			how = WORKED_FOR;
-		charge(p, x, how, cost);
-	} else if (c->ended.service && (int32_t)(work->owner_begin - c->ended.begin) >= 0) {
-		costs = costs_of(cost);
-		p->sink.worked_after(p->sink.context, &c->ended, certain, &costs);
-	}
-}
-
 static struct exchange *owner_of(const struct connections *t, const struct work *work)
 {
 	struct connection *c = connection_at(t, work->owner_cookie);
 
 	return c ? exchange_at(c, work->owner_begin) : NULL;
+}
+
+static void charge_owner(struct pairing *p, const struct connections *t, const struct work *work,
+			 enum exchange_work how, bool certain)
+{
+	const struct cost *cost = &work->owner;
+	const struct exchange_ended *ended;
+	struct exchange *x;
+	struct costs costs;
+
+	if (is_nothing(cost))
+		return;
+	x = owner_of(t, work);
+	if (x) {
+		if (x->deferred && !work->wait_count) /* what it read between turns */
+			how = WORKED_FOR;
+		charge(p, x, how, cost);
+		return;
+	}
+	ended = connections_ended(t, work->owner_cookie);
+	if (ended && (int32_t)(work->owner_begin - ended->begin) >= 0) {
+		costs = costs_of(cost);
+		p->sink.worked_after(p->sink.context, ended, certain, &costs);
+	}
 }
 
 /* The first part of a work: up to a wait, or up to another request; certain: or up to a call for

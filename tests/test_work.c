@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which request is charged for what threads did, as records and listings tell it. */
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -174,6 +175,25 @@ static void what_follows_an_answer_is_told_apart(void **state)
 	worked(b, a, 4, true, 2);
 	read_request(b, REQUEST("/b"));
 	expect(bed, "after 4; before /b 2");
+}
+
+/* As with gunicorn's sync workers: it is told when the thread does something again. */
+static void what_follows_an_answer_is_told_also_when_the_connection_has_gone(void **state)
+{
+	struct bed *bed = *state;
+	struct wire *a = connection(bed, 0), *b = connection(bed, 1);
+
+	read_request(a, REQUEST("/a"));
+	wire_send_text(a, ANSWER);
+	wire_state(a, TCP_CLOSE, 0);
+	assert_int_equal(exchanges_stats(bed->exchanges).connection_count, 0);
+	worked(b, a, 4, true, 2);
+	read_request(b, REQUEST("/b"));
+	expect(bed, "GET /a 200; after 4; before /b 2");
+	exchanges_forget_service(bed->exchanges, bed->service);
+	worked(b, a, 4, false, 0);
+	wire_receive_text(b, REQUEST("/c"));
+	expect(bed, "");
 }
 
 /* The second request of a connection is open when the first one's rest is told. */
@@ -392,6 +412,7 @@ int main(void)
 		WORK_TEST(page_faults_go_with_the_time),
 		WORK_TEST(reading_another_request_charges_the_one_before),
 		WORK_TEST(what_follows_an_answer_is_told_apart),
+		WORK_TEST(what_follows_an_answer_is_told_also_when_the_connection_has_gone),
 		WORK_TEST(the_position_tells_which_request_of_a_connection_is_meant),
 		WORK_TEST(what_nobody_is_known_for_is_charged_to_none),
 		WORK_TEST(a_move_to_another_request_is_told_without_a_call),
