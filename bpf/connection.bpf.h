@@ -55,7 +55,7 @@ static __always_inline u8 connection_io_flags(const struct connection *c)
 	       (c->flags & CONNECTION_FROM_BIRTH ? IO_FROM_BIRTH : 0);
 }
 
-/* A socket whose storage is new. len: bytes of the call that is being looked at. */
+/* What is known of a socket so far. len: bytes of the call that is being looked at. */
 static __always_inline void connection_begin(struct connection *c, struct sock *sk,
 					     struct tcp_sock *tcp, u32 len, u8 direction)
 {
@@ -92,21 +92,31 @@ static __always_inline bool is_stream(struct sock *sk, struct tcp_sock **tcp)
 	return *tcp != NULL;
 }
 
+/* A socket's storage, which begins as first unless it is there already: another hook may look at
+ * it, or copy a listener's, as soon as it is. Of two that make it at once the kernel refuses one.
+ * NULL: there is no memory, and that is counted. */
+static __always_inline struct connection *connection_make(struct sock *sk, struct connection *first)
+{
+	struct connection *c =
+		bpf_sk_storage_get(&connections, sk, first, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!c)
+		c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	if (!c)
+		loss_count(LOSS_CONNECTION_STATE);
+	return c;
+}
+
 /* Storage for a stream socket of a process that may be wanted. */
 static __always_inline struct connection *connection_create(struct sock *sk, u32 len, u8 direction)
 {
-	struct connection *c;
+	struct connection first = {};
 	struct tcp_sock *tcp;
 
 	if (!is_stream(sk, &tcp) || !wanted(bpf_get_current_pid_tgid() >> 32))
 		return NULL;
-	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!c) {
-		loss_count(LOSS_CONNECTION_STATE);
-		return NULL;
-	}
-	connection_begin(c, sk, tcp, len, direction);
-	return c;
+	connection_begin(&first, sk, tcp, len, direction);
+	return connection_make(sk, &first);
 }
 
 /* The first look at a connection that has its listener's storage. */

@@ -20,15 +20,13 @@ volatile bool list_all_connections = false;
 
 static __always_inline void listener_mark(struct sock *sk, u32 pid)
 {
-	struct connection *c =
-		bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	struct connection first = {.flags = CONNECTION_LISTENER, .pid = pid};
+	struct connection *c = connection_make(sk, &first);
 
-	if (!c) {
-		loss_count(LOSS_CONNECTION_STATE);
-		return;
+	if (c) { /* it may have had storage before */
+		c->flags = CONNECTION_LISTENER;
+		c->pid = pid;
 	}
-	c->flags = CONNECTION_LISTENER;
-	c->pid = pid;
 }
 
 /* --- arrival --- */
@@ -37,7 +35,7 @@ static __always_inline void listener_mark(struct sock *sk, u32 pid)
 static __always_inline struct connection *unix_accepted(struct sock *sk)
 {
 	struct unix_sock *un = (struct unix_sock *)bpf_skc_to_unix_sock(sk);
-	struct connection *c;
+	struct connection first = {.flags = CONNECTION_UNCHECKED};
 	u64 address;
 	u32 pid, *listener;
 
@@ -57,14 +55,9 @@ static __always_inline struct connection *unix_accepted(struct sock *sk)
 	listener = bpf_map_lookup_elem(&unix_listeners, &address);
 	if (!listener)
 		return NULL;
-	pid = *listener;
-	c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!c)
-		return NULL;
-	c->flags = CONNECTION_UNCHECKED;
-	c->pid = pid;
-	connection_begin(c, sk, NULL, 0, DIRECTION_RECEIVED);
-	return c;
+	first.pid = *listener;
+	connection_begin(&first, sk, NULL, 0, DIRECTION_RECEIVED);
+	return connection_make(sk, &first);
 }
 
 SEC("tp_btf/sk_data_ready")
@@ -280,8 +273,8 @@ int socket_adopt(struct bpf_iter__task_file *context)
 {
 	struct task_struct *task = context->task;
 	struct file *file = context->file;
+	struct connection first = {};
 	struct socket *socket;
-	struct connection *c;
 	struct tcp_sock *tcp;
 	struct sock *sk;
 
@@ -299,11 +292,9 @@ int socket_adopt(struct bpf_iter__task_file *context)
 	} else if (sk->__sk_common.skc_state == TCP_ESTABLISHED && was_accepted(sk, false)) {
 		if (bpf_sk_storage_get(&connections, sk, NULL, 0))
 			return 0;
-		c = bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-		if (!c)
-			return 0;
-		connection_begin(c, sk, tcp, 0, DIRECTION_RECEIVED);
-		c->pid = task->tgid;
+		first.pid = task->tgid;
+		connection_begin(&first, sk, tcp, 0, DIRECTION_RECEIVED);
+		connection_make(sk, &first);
 	}
 	return 0;
 }

@@ -185,6 +185,12 @@ static __noinline bool seen_in_pieces(struct sock *sk, struct connection *c, u32
 	return false;
 }
 
+/* A function of its own for its stack, as above. */
+static __noinline struct connection *first_seen(struct sock *sk, u32 len, u8 direction)
+{
+	return connection_create(sk, len, direction);
+}
+
 static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direction)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
@@ -211,7 +217,7 @@ static __always_inline int io_seen(struct sock *sk, int ret, int flags, u8 direc
 	if (!c) {
 		if (!ret)
 			return 0;
-		c = connection_create(sk, ret, direction);
+		c = first_seen(sk, ret, direction);
 		if (!c)
 			return 0;
 	} else if (c->flags & (CONNECTION_LISTENER | CONNECTION_UNCHECKED) &&
