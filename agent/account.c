@@ -391,19 +391,23 @@ static bool begins_http2(const struct record_undecoded *record)
 
 void account_undecoded(struct account *a, const struct record_undecoded *record, bool tls_is_seen)
 {
-	struct service *service = services_bind(a->services, (pid_t)record->head.pid,
-						record->local_port, record->head.time_ns);
-	enum undecoded_reason reason = UNDECODED_OTHER;
+	bool is_client = record->head.role == ROLE_CLIENT;
+	uint64_t time_ns = record->head.time_ns;
+	pid_t pid = (pid_t)record->head.pid;
+	struct service *service =
+		is_client ? services_bind_client(a->services, pid, time_ns)
+			  : services_bind(a->services, pid, record->local_port, time_ns);
+	enum undecoded what = UNDECODED_OTHER;
 
 	if (!service)
 		return;
 	if (begins_http2(record))
-		reason = UNDECODED_HTTP2;
+		what = is_client ? UNDECODED_CLIENT_HTTP2 : UNDECODED_HTTP2;
 	else if (record->len >= 3 && record->first[0] == 0x16 && record->first[1] == 3)
-		reason = UNDECODED_TLS; /* a handshake record, RFC 8446 section 5.1 */
-	if (reason == UNDECODED_TLS && tls_is_seen)
+		what = UNDECODED_TLS; /* a handshake record, RFC 8446 section 5.1 */
+	if (what == UNDECODED_TLS && tls_is_seen)
 		return;
-	service->undecoded_counts[reason]++;
+	service->undecoded_counts[what]++;
 }
 
 struct exchange_sink account_sink(struct account *account)

@@ -67,7 +67,15 @@ enum service_exit {
 	SERVICE_EXIT_COUNT
 };
 
-enum undecoded_reason { UNDECODED_HTTP2, UNDECODED_TLS, UNDECODED_OTHER, UNDECODED_REASON_COUNT };
+/* What connections carried instead of HTTP/1: those that were accepted; and of those that the
+ * service made HTTP/2, as what else it speaks with others (a database) misses no request. */
+enum undecoded {
+	UNDECODED_HTTP2,
+	UNDECODED_TLS,
+	UNDECODED_OTHER,
+	UNDECODED_CLIENT_HTTP2,
+	UNDECODED_COUNT
+};
 
 struct service {
 	uint32_t id; /* never used again */
@@ -88,7 +96,7 @@ struct service {
 	struct addresses *addresses; /* of the servers that it asks */
 	uint32_t unread_count; /* requests that arrived and are not read; set by each listing */
 	uint64_t unread_since_ns; /* when the oldest of them arrived */
-	uint64_t undecoded_counts[UNDECODED_REASON_COUNT];
+	uint64_t undecoded_counts[UNDECODED_COUNT];
 	uint64_t exit_counts[SERVICE_EXIT_COUNT]; /* of its processes, since it was found */
 	struct usage usage; /* of its processes, as told above ... */
 	uint64_t usage_since_ns; /* ... since the first that was bound was first seen; 0: none was

@@ -54,6 +54,7 @@ enum connection_flags {
 	CONNECTION_UNCHECKED = 512, /* whether its process is wanted was not asked so far */
 	CONNECTION_CONNECTING = 1024, /* TCP: no answer to its SYN so far */
 	CONNECTION_TLS = 2048, /* TLS records pass; while not dismissed as well, it only seems so */
+	CONNECTION_HTTP2 = 4096, /* a server's SETTINGS passed first: the preface is to come */
 };
 
 /* A thread that has read requests, or was given work by one that has. Written by the thread itself

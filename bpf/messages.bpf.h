@@ -26,13 +26,39 @@ static __always_inline u64 hello_wakeup(u64 time_ns)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-static __always_inline void emit_undecoded(const struct call *call)
+/* What a client of HTTP/2 begins with, and nothing else does (RFC 9113, section 3.4). */
+#define PREFACE "PRI * HTTP/2.0\r\n"
+
+static __always_inline bool begins_preface(const u8 *first)
+{
+	return !__builtin_memcmp(first, PREFACE, FIRST_BYTES);
+}
+
+/* The frame SETTINGS, a server's first. */
+static __always_inline bool begins_settings(const struct call *call)
+{
+	const u8 *b = call->first;
+
+	return call->first_len >= 9 && b[3] == 4 && !(b[4] | b[5] | b[6] | b[7] | b[8]);
+}
+
+/* Which role the process has in HTTP/2, by the client's preface. */
+static __always_inline enum role preface_role(const struct call *call)
+{
+	if (call->first_len < FIRST_BYTES || !begins_preface(call->first))
+		return ROLE_NONE;
+	return call->direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
+}
+
+/* role: of the process. */
+static __always_inline void emit_undecoded(const struct call *call, enum role role)
 {
 	struct record_undecoded *record =
 		record_reserve(sizeof(*record), RECORD_UNDECODED, current_pid(), call->time_ns);
 
 	if (!record)
 		return;
+	record->head.role = role;
 	record->cookie = call->cookie;
 	record->local_port = call->local_port;
 	record->len = call->first_len;
@@ -64,10 +90,22 @@ static __always_inline void identify_tls(struct connection *c, const struct call
 	c->flags |= CONNECTION_TLS;
 }
 
+/* A server may speak first; it is only told of when the client's preface is seen. */
+static __always_inline bool awaits_preface(struct connection *c, const struct call *call)
+{
+	if ((call->direction == DIRECTION_SENT) != !!(c->flags & CONNECTION_ACCEPTED))
+		return false;
+	if (begins_settings(call))
+		c->flags |= CONNECTION_HTTP2;
+	return c->flags & CONNECTION_HTTP2;
+}
+
 /* Gives a connection its role, or marks it: for good if it did not begin as HTTP; an older one may
  * be inside a body and is looked at again. */
 static __always_inline void identify(struct connection *c, struct call *call)
 {
+	enum role http2;
+
 	if (call->request && call->direction == DIRECTION_RECEIVED) {
 		c->role = ROLE_SERVER;
 		return;
@@ -79,12 +117,20 @@ static __always_inline void identify(struct connection *c, struct call *call)
 	}
 	if (!call->first_len)
 		return; /* unreadable, counted */
+	http2 = call->begin ? ROLE_NONE : preface_role(call);
+	if (http2) {
+		c->flags |= CONNECTION_DISMISSED;
+		emit_undecoded(call, http2);
+		return;
+	}
 	if (tls_wanted && !(call->flags & IO_TLS))
 		identify_tls(c, call);
 	if (c->flags & CONNECTION_FROM_BIRTH) {
+		if (awaits_preface(c, call))
+			return;
 		c->flags |= CONNECTION_DISMISSED;
 		if (c->flags & CONNECTION_ACCEPTED && call->direction == DIRECTION_RECEIVED)
-			emit_undecoded(call);
+			emit_undecoded(call, ROLE_SERVER);
 		return;
 	}
 	if (++c->tries > TRIES_MAX) {

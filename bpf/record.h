@@ -20,7 +20,7 @@
 enum record_kind {
 	RECORD_IO = 1, /* bytes read or written on an HTTP connection */
 	RECORD_STATE, /* a TCP connection with HTTP changed its state */
-	RECORD_UNDECODED, /* an accepted connection begins as something else */
+	RECORD_UNDECODED, /* a connection begins as something else: accepted, or made for HTTP/2 */
 	RECORD_CONNECT_FAILED, /* a TCP connection that a process wanted was not made */
 	RECORD_EXEC,
 	RECORD_FORK,
@@ -52,8 +52,8 @@ struct record_head {
 	__u64 time_ns;
 	__u32 pid;
 	__u8 kind; /* enum record_kind */
-	__u8 role; /* enum role; this and the next only of RECORD_IO, else 0 */
-	__u8 direction; /* enum direction */
+	__u8 role; /* enum role; of RECORD_IO and RECORD_UNDECODED, else 0 */
+	__u8 direction; /* enum direction; of RECORD_IO, else 0 */
 	__u8 flags; /* enum io_flags; of RECORD_EXIT enum exit_flags */
 };
 

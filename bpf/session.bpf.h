@@ -178,11 +178,17 @@ static __noinline void emit_event(u64 cookie, enum tls_event event)
 
 /* --- plaintext --- */
 
-/* The first frame of an HTTP/2 server: SETTINGS (RFC 9113, section 3.4). */
-static __always_inline bool begins_settings(const struct call *call)
+/* Which role the process has in HTTP/2, by a server's first frame: of node's servers what the
+ * client begins with is not seen. */
+static __always_inline enum role settings_role(const struct connection *c, const struct call *call)
 {
-	return call->first_len >= 9 && call->first[3] == 4 && !call->first[4] &&
-	       !(call->first[5] | call->first[6] | call->first[7] | call->first[8]);
+	bool is_server = c->flags & CONNECTION_ACCEPTED, is_new = c->flags & CONNECTION_FROM_BIRTH;
+
+	if (!begins_settings(call))
+		return ROLE_NONE;
+	if (call->direction == DIRECTION_SENT)
+		return is_server || is_new ? ROLE_SERVER : ROLE_NONE;
+	return is_new && !is_server ? ROLE_CLIENT : ROLE_NONE;
 }
 
 /* The head of a final response. */
@@ -249,6 +255,7 @@ __noinline int session_moved_any(struct session *s, u64 buffer, u32 len, u32 dir
 		.buffer = buffer,
 	};
 	struct connection *c;
+	enum role http2;
 
 	if (!s)
 		return 0;
@@ -267,9 +274,10 @@ __noinline int session_moved_any(struct session *s, u64 buffer, u32 len, u32 dir
 		return 0;
 	}
 	if (c->role == ROLE_NONE) {
-		if (c->flags & CONNECTION_ACCEPTED && begins_settings(&call)) {
+		http2 = settings_role(c, &call);
+		if (http2) {
 			c->flags |= CONNECTION_DISMISSED;
-			emit_undecoded(&call);
+			emit_undecoded(&call, http2);
 			return 0;
 		}
 		if (s->ssl && c->flags & CONNECTION_ACCEPTED && direction == DIRECTION_SENT &&

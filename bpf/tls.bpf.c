@@ -359,9 +359,27 @@ __noinline int sends_handshake(struct connection *socket)
 	return first == CONTENT_HANDSHAKE;
 }
 
+/* HTTP/2 of a client whose session is not known. */
+static __noinline void emit_preface(u64 cookie, u32 local_port)
+{
+	u64 time_ns = bpf_ktime_get_ns();
+	struct record_undecoded *record =
+		record_reserve(sizeof(*record), RECORD_UNDECODED, current_pid(), time_ns);
+
+	if (!record)
+		return;
+	record->head.role = ROLE_CLIENT;
+	record->cookie = cookie;
+	record->local_port = local_port;
+	record->len = sizeof(record->first);
+	__builtin_memcpy(record->first, PREFACE, sizeof(record->first));
+	bpf_ringbuf_submit(record, record_wakeup(time_ns));
+}
+
 /* What was written leaves by a socket that has no session: a server's whose parser has no probe, a
  * client's whose SSL_read() has none (node calls it after each time that it has received). */
-static __always_inline bool is_missed(const struct tls_thread *t, const struct connection *socket)
+static __always_inline bool is_missed(const struct tls_thread *t, const struct connection *socket,
+				      const struct tls_io *io)
 {
 	struct first_bytes first;
 
@@ -375,6 +393,8 @@ static __always_inline bool is_missed(const struct tls_thread *t, const struct c
 		return false;
 	if (begins_request(&first, FIRST_BYTES))
 		emit_event(0, TLS_UNHEARD);
+	else if (begins_preface(first.bytes))
+		emit_preface(socket->cookie | COOKIE_TLS, io->local_port);
 	return true;
 }
 
@@ -392,7 +412,7 @@ static __always_inline void written(struct tls_thread *t, struct connection *soc
 	if (s && (s->ssl || !(s->c.flags & CONNECTION_AWAITING)))
 		return; /* another's */
 	t->write_ssl = 0;
-	if (sends_handshake(socket) || (!s && is_missed(t, socket)))
+	if (sends_handshake(socket) || (!s && is_missed(t, socket, io)))
 		return;
 	if (!s && !(socket->flags & CONNECTION_ACCEPTED)) {
 		struct tag as_socket = {

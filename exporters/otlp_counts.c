@@ -14,16 +14,22 @@ static const struct {
 	{"", "bittern.agent."},
 };
 
-static const char *const undecoded_reasons[UNDECODED_REASON_COUNT] = {
-	[UNDECODED_HTTP2] = "http2", [UNDECODED_TLS] = "tls", [UNDECODED_OTHER] = "other"};
+static const struct {
+	const char *role, *reason;
+} undecoded_labels[UNDECODED_COUNT] = {
+	[UNDECODED_HTTP2] = {"server", "http2"},
+	[UNDECODED_TLS] = {"server", "tls"},
+	[UNDECODED_OTHER] = {"server", "other"},
+	[UNDECODED_CLIENT_HTTP2] = {"client", "http2"},
+};
 
 static const struct otlp_metric unread = {"bittern.http.server.unread_requests", "{request}",
 					  "Requests that have arrived and wait to be read.",
 					  OTLP_GAUGE, true};
 static const struct otlp_metric undecoded = {
 	"bittern.service.undecoded.connections", "{connection}",
-	"Connections of the service whose requests could not be read, by reason.", OTLP_COUNTER,
-	false};
+	"Connections that the service accepted, or made, whose requests could not be read.",
+	OTLP_COUNTER, false};
 static const struct otlp_metric processes = {"bittern.service.processes", "{process}",
 					     "Living processes of the service.",
 					     OTLP_UP_DOWN_COUNTER, true};
@@ -49,14 +55,15 @@ static void put_unread(struct otlp_encoder *e, const struct service *service)
 static void put_undecoded(struct otlp_encoder *e, const struct service *service)
 {
 	points_metric(e, &undecoded);
-	for (size_t i = 0; i < UNDECODED_REASON_COUNT; i++) {
+	for (size_t i = 0; i < UNDECODED_COUNT; i++) {
 		uint64_t value = service->undecoded_counts[i];
 		struct otlp_point *p =
 			points_count(e, service->id, i, &value) ? points_number(e) : NULL;
 
 		if (!p)
 			continue;
-		otlp_string(e->builder.arena, &p->attributes, "reason", undecoded_reasons[i]);
+		otlp_string(e->builder.arena, &p->attributes, "role", undecoded_labels[i].role);
+		otlp_string(e->builder.arena, &p->attributes, "reason", undecoded_labels[i].reason);
 		points_add_integer(e, p, value);
 	}
 }

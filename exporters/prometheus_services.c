@@ -9,7 +9,7 @@ static const struct family unread = {"bittern_http_server_unread_requests", FAMI
 				     "Requests that have arrived and wait to be read."};
 static const struct family undecoded = {
 	"bittern_service_undecoded_connections_total", FAMILY_COUNTER,
-	"Connections of the service whose requests could not be read, by reason."};
+	"Connections that the service accepted, or made, whose requests could not be read."};
 static const struct family processes = {"bittern_service_processes", FAMILY_GAUGE,
 					"Living processes of the service."};
 static const struct family exits = {"bittern_service_process_exits_total", FAMILY_COUNTER,
@@ -75,8 +75,14 @@ static const struct usage_family {
 
 static const struct family service_info = {"bittern_service_info", FAMILY_INFO,
 					   "A service that is watched, and what it is."};
-static const char *const undecoded_reasons[UNDECODED_REASON_COUNT] = {
-	[UNDECODED_HTTP2] = "http2", [UNDECODED_TLS] = "tls", [UNDECODED_OTHER] = "other"};
+static const struct {
+	const char *role, *reason;
+} undecoded_labels[UNDECODED_COUNT] = {
+	[UNDECODED_HTTP2] = {"server", "http2"},
+	[UNDECODED_TLS] = {"server", "tls"},
+	[UNDECODED_OTHER] = {"server", "other"},
+	[UNDECODED_CLIENT_HTTP2] = {"client", "http2"},
+};
 
 static void render_unread(struct page *p, const struct snapshot *snapshot)
 {
@@ -104,11 +110,12 @@ static void render_undecoded(struct page *p, const struct snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->service_count; i++) {
 		const struct service *service = snapshot->services[i];
 
-		for (size_t reason = 0; reason < UNDECODED_REASON_COUNT; reason++) {
+		for (size_t what = 0; what < UNDECODED_COUNT; what++) {
 			page_sample(p);
 			page_service_labels(p, service);
-			page_label(p, "reason", undecoded_reasons[reason]);
-			page_number(p, service->undecoded_counts[reason]);
+			page_label(p, "role", undecoded_labels[what].role);
+			page_label(p, "reason", undecoded_labels[what].reason);
+			page_number(p, service->undecoded_counts[what]);
 		}
 	}
 }

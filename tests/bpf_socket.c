@@ -165,7 +165,7 @@ static void what_does_not_begin_as_http_is_told_once_and_let_go(void **state)
 		struct pair *pair = pair_open(bed, i % 2 ? AF_INET : AF_INET6);
 
 		pair_request_text(pair, cases[i].text);
-		expect_undecoded(bed, pair, cases[i].first);
+		expect_undecoded(bed, pair, ROLE_SERVER, cases[i].first, strlen(cases[i].first));
 		pair_request_text(pair, cases[i].text);
 		pair_request_text(pair, GET);
 		pair_response_text(pair, OK);
@@ -184,8 +184,39 @@ static void a_server_that_speaks_first_is_let_go_in_silence(void **state)
 	expect_none(bed, pair);
 }
 
+/* Either end may speak first. */
+static void both_ends_of_http_2_are_told_once(void **state)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
+	static const char settings[] = "\0\0\6\4\0\0\0\0\0\0\3\0\0\0d";
+	static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+	struct bed *bed = *state;
+
+	for (int i = 0; i < 6; i++) {
+		struct pair *pair = pair_open(bed, families[i / 2]);
+		struct pair client = pair_reversed(pair);
+
+		if (i % 2) {
+			pair_request(pair, preface, sizeof(preface));
+			pair_response(pair, settings, sizeof(settings));
+		} else {
+			pair_response(pair, settings, sizeof(settings));
+			pair_response_text(pair, "more of a server");
+			pair_request(pair, preface, sizeof(preface));
+		}
+		expect_undecoded(bed, pair, ROLE_SERVER, preface, 16);
+		expect_undecoded(bed, &client, ROLE_CLIENT, preface, 16);
+		pair_request_text(pair, GET);
+		pair_response_text(pair, OK);
+		pair_close_server(pair);
+		pair_close_client(pair);
+		expect_none(bed, pair);
+		expect_none(bed, &client);
+	}
+}
+
 /* It has no first byte that is known as such. */
-static void a_unix_connection_is_never_undecoded(void **state)
+static void what_a_unix_connection_begins_with_is_not_told(void **state)
 {
 	struct bed *bed = *state;
 	struct pair *pair = pair_open(bed, AF_UNIX);
@@ -493,7 +524,8 @@ int main(void)
 		TEST(an_unwanted_process_gives_no_record),
 		TEST(what_does_not_begin_as_http_is_told_once_and_let_go),
 		TEST(a_server_that_speaks_first_is_let_go_in_silence),
-		TEST(a_unix_connection_is_never_undecoded),
+		TEST(both_ends_of_http_2_are_told_once),
+		TEST(what_a_unix_connection_begins_with_is_not_told),
 		TEST(datagrams_are_not_looked_at),
 		TEST(after_an_upgrade_nothing_more_is_seen),
 		TEST(an_upgrade_may_have_a_long_head),

@@ -316,6 +316,27 @@ static void a_client_that_shuts_down_has_ended(void **state)
 	close_session(&s);
 }
 
+static void http_2_is_told_once_at_both_ends_of_a_session(void **state)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+	int len = sizeof(preface) - 1;
+	struct bed *bed = *state;
+	struct session s;
+	char bytes[256];
+
+	for (int i = 0; i < 2; i++) {
+		open_session(bed, &s, i);
+		assert_int_equal(api.SSL_write(s.client, preface, len), len);
+		assert_int_equal(read_some(&s, bytes, sizeof(bytes)), len);
+		expect_undecoded(bed, &s.of_client, ROLE_CLIENT, preface, 16);
+		expect_undecoded(bed, &s.of_server, ROLE_SERVER, preface, 16);
+		answer(&s); /* what looks like HTTP/1 in it is not told */
+		ask(&s);
+		expect_nothing_more(bed, &s);
+		close_session(&s);
+	}
+}
+
 static void what_comes_after_a_free_is_another_session(void **state)
 {
 	struct bed *bed = *state;
@@ -418,6 +439,7 @@ int main(void)
 		TEST(the_ex_functions_are_seen_as_well),
 		TEST(reads_that_give_nothing_are_not_told),
 		TEST(a_client_that_shuts_down_has_ended),
+		TEST(http_2_is_told_once_at_both_ends_of_a_session),
 		TEST(what_comes_after_a_free_is_another_session),
 		/* From here on the thread is known to receive for several first. */
 		TEST(sessions_that_mix_on_a_thread_keep_their_sockets),

@@ -213,13 +213,15 @@ void expect_state(struct bed *bed, struct pair *pair, const struct expected_stat
 	assert_int_equal(state->head.role | state->head.direction | state->head.flags, 0);
 }
 
-void expect_undecoded(struct bed *bed, struct pair *pair, const char *first)
+void expect_undecoded(struct bed *bed, struct pair *pair, enum role role, const char *first,
+		      size_t len)
 {
 	const struct record_undecoded *undecoded =
 		next_record(bed, pair->cookie, RECORD_UNDECODED)->undecoded;
 
-	assert_int_equal(undecoded->len, strlen(first));
-	assert_memory_equal(undecoded->first, first, strlen(first));
+	assert_int_equal(undecoded->head.role, role);
+	assert_int_equal(undecoded->len, len);
+	assert_memory_equal(undecoded->first, first, len);
 	assert_int_equal(undecoded->local_port, pair->port);
 	assert_int_equal(undecoded->head.pid, getpid());
 }

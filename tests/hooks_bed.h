@@ -116,7 +116,8 @@ struct expected_state {
 #define EXPECT_STATE(bed, pair, ...) expect_state(bed, pair, &(struct expected_state){__VA_ARGS__})
 void expect_io(struct bed *bed, struct pair *pair, const struct expected_io *expected);
 void expect_state(struct bed *bed, struct pair *pair, const struct expected_state *expected);
-void expect_undecoded(struct bed *bed, struct pair *pair, const char *first);
+void expect_undecoded(struct bed *bed, struct pair *pair, enum role role, const char *first,
+		      size_t len);
 void expect_hello(struct bed *bed, struct pair *pair); /* RECORD_UNDECODED of TLS */
 const struct record_tls *expect_tls(struct bed *bed); /* the next of this process */
 const struct record_connect_failed *expect_connect_failed(struct bed *bed, pid_t pid);

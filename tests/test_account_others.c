@@ -322,7 +322,7 @@ static void what_is_no_http_1_is_counted_by_what_it_is(void **state)
 	static const struct {
 		const char *first;
 		uint8_t len;
-		enum undecoded_reason reason;
+		enum undecoded what;
 	} cases[] = {
 		{"PRI * HTTP/2.0\r\n", 16, UNDECODED_HTTP2},
 		{"PRI * HTTP/2.", 13, UNDECODED_OTHER},
@@ -332,7 +332,7 @@ static void what_is_no_http_1_is_counted_by_what_it_is(void **state)
 		{"\0\0\x12\4\0\0\0\0\0", 9, UNDECODED_HTTP2},
 		{"\0\0\x12\4\0\0\0\0", 8, UNDECODED_OTHER},
 	};
-	uint64_t counts[UNDECODED_REASON_COUNT] = {0};
+	uint64_t counts[UNDECODED_COUNT] = {0};
 	struct account_bed *bed = *state;
 	size_t i;
 
@@ -345,11 +345,37 @@ static void what_is_no_http_1_is_counted_by_what_it_is(void **state)
 
 		memcpy(record.first, cases[i].first, cases[i].len);
 		account_undecoded(&bed->account, &record, false);
-		counts[cases[i].reason]++;
+		counts[cases[i].what]++;
 		account_undecoded(&bed->account, &record, true);
-		counts[cases[i].reason] += cases[i].reason != UNDECODED_TLS; /* it is seen */
+		counts[cases[i].what] += cases[i].what != UNDECODED_TLS; /* it is seen */
 	}
 	assert_memory_equal(shop(bed)->undecoded_counts, counts, sizeof(counts));
+}
+
+/* Its port is none that the service serves on. */
+static void what_a_service_asks_by_http_2_is_counted_apart(void **state)
+{
+	struct account_bed *bed = *state;
+	struct record_undecoded record = {
+		.head = {.pid = 200, .kind = RECORD_UNDECODED, .role = ROLE_CLIENT},
+		.local_port = 40000,
+		.len = 16,
+		.first = "PRI * HTTP/2.0\r",
+	};
+	struct service *cron;
+
+	account_answer(bed, GET("/served"), OK);
+	exec_python(bed->bench, 200, "cron");
+	record.first[15] = '\n';
+	account_undecoded(&bed->account, &record, true);
+	account_undecoded(&bed->account, &record, false);
+	cron = services_of(bed->bench->services, 200);
+	assert_non_null(cron);
+	assert_int_equal(cron->undecoded_counts[UNDECODED_CLIENT_HTTP2], 2);
+	assert_int_equal(cron->undecoded_counts[UNDECODED_HTTP2], 0);
+	assert_false(cron->served);
+	assert_int_equal(cron->lowest_port, 0);
+	assert_int_equal(shop(bed)->undecoded_counts[UNDECODED_CLIENT_HTTP2], 0);
 }
 
 struct sums {
@@ -452,6 +478,7 @@ int main(void)
 		ACCOUNT_TEST(a_server_has_the_name_that_it_was_called_by),
 		ACCOUNT_TEST(one_process_can_serve_and_ask),
 		ACCOUNT_TEST(what_is_no_http_1_is_counted_by_what_it_is),
+		ACCOUNT_TEST(what_a_service_asks_by_http_2_is_counted_apart),
 		ACCOUNT_TEST(all_outcomes_add_up),
 	};
 

@@ -250,7 +250,7 @@ static void samples_are_those_of_the_classic_text(void **state)
 		assert_string_equal(given, expected);
 		count++;
 	}
-	assert_int_equal(count, 69);
+	assert_int_equal(count, 71);
 	free(classic);
 	free(open);
 }

@@ -116,8 +116,8 @@ static void points_are_counted_by_request(void **state)
 	export_in_requests_of(w, 64 * 1024, 500);
 	for (size_t i = 0; i < w->batch.count; i++)
 		count += w->batch.requests[i].point_count;
-	/* unread, processes, three reasons and seven kinds of exit */
-	assert_int_equal(count, 500 + 1 + 1 + 3 + 7);
+	/* unread, processes, four kinds of connections and seven kinds of exit */
+	assert_int_equal(count, 500 + 1 + 1 + 4 + 7);
 }
 
 static void a_resource_without_points_is_left_out(void **state)

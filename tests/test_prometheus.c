@@ -91,13 +91,14 @@ static const char small_page[] =
 				     "# TYPE bittern_http_server_unread_requests gauge\n"
 				     "bittern_http_server_unread_requests" SHOP "} 0\n"
 				     "# HELP bittern_service_undecoded_connections_total "
-				     "Connections of the service whose requests could not be read, "
-				     "by reason.\n"
+				     "Connections that the service accepted, or made, whose "
+				     "requests could not be read.\n"
 				     "# TYPE bittern_service_undecoded_connections_total counter\n"
-#define UNDECODED(reason, n)                                                 \
+#define UNDECODED(role, reason, n)                                           \
 	"bittern_service_undecoded_connections_total{service_name=\"shop\"," \
-	"service_namespace=\"web\",reason=\"" reason "\"} " n "\n"
-	UNDECODED("http2", "0") UNDECODED("tls", "7") UNDECODED("other", "0") PROCESSES
+	"service_namespace=\"web\",role=\"" role "\",reason=\"" reason "\"} " n "\n"
+	UNDECODED("server", "http2", "0") UNDECODED("server", "tls", "7")
+		UNDECODED("server", "other", "0") UNDECODED("client", "http2", "3") PROCESSES
 	"# HELP bittern_service_info A service that is watched, and what it is.\n"
 	"# TYPE bittern_service_info gauge\n"
 	"bittern_service_info{service_name=\"shop\",service_namespace=\"web\","
@@ -122,19 +123,20 @@ static void a_page_has_every_family_once_with_its_samples(void **state)
 {
 	const uint64_t values_ns[] = {1, 300000000, 100000000000};
 	struct histogram h = durations(COUNT(values_ns), values_ns);
-	struct service shop = {.name = "shop",
-			       .namespace = "web",
-			       .instance_id = "3f1c",
-			       .container_id = "0af1",
-			       .runtime = RUNTIME_PYTHON,
-			       .process_count = 3,
-			       .undecoded_counts = {[UNDECODED_TLS] = 7},
-			       .exit_counts = {[SERVICE_EXIT_ZERO] = 2,
-					       [SIGHUP] = 4,
-					       [SIGKILL] = 5,
-					       [34] = 6,
-					       [SERVICE_EXIT_NONZERO] = 7,
-					       [SERVICE_EXIT_OOM_KILLED] = 8}};
+	struct service shop = {
+		.name = "shop",
+		.namespace = "web",
+		.instance_id = "3f1c",
+		.container_id = "0af1",
+		.runtime = RUNTIME_PYTHON,
+		.process_count = 3,
+		.undecoded_counts = {[UNDECODED_TLS] = 7, [UNDECODED_CLIENT_HTTP2] = 3},
+		.exit_counts = {[SERVICE_EXIT_ZERO] = 2,
+				[SIGHUP] = 4,
+				[SIGKILL] = 5,
+				[34] = 6,
+				[SERVICE_EXIT_NONZERO] = 7,
+				[SERVICE_EXIT_OOM_KILLED] = 8}};
 	const struct service *services[] = {&shop};
 	const struct snapshot_series series = {.service = &shop,
 					       .route = "/orders/{id}",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2, which a client and a server agree on within the handshake of TLS: counted as connections
-that are not decoded, beside HTTP/1.1 on the same port, which is."""
+"""HTTP/2, which a client and a server agree on within the handshake of TLS, or speak without it:
+counted as connections that are not decoded, on both sides, beside HTTP/1.1 on the same port, which
+is."""
 
 import collections
 import threading
@@ -11,6 +12,7 @@ import pytest
 import load
 from expect import assert_same
 from frameworks import BIN, NODE
+from harness import free_port
 
 SERVED = "http_server_request_duration_seconds_count"
 ASKED = "http_client_request_duration_seconds_count"
@@ -23,7 +25,14 @@ every_service = pytest.mark.parametrize("name", SERVICES)
 
 @pytest.fixture
 def start(service, certificate):
-    return lambda name: service(SERVICES[name], name, env=certificate.environment)
+    def start(name):
+        plain_port = free_port()
+        started = service(SERVICES[name], name,
+                          env=certificate.environment | {"PLAIN_PORT": str(plain_port)})
+        started.origins = {"https": f"https://localhost:{started.port}",
+                           "http": f"http://localhost:{plain_port}"}
+        return started
+    return start
 
 
 def ask_by_http2(port, certificate):
@@ -36,7 +45,8 @@ def ask_by_http2(port, certificate):
 
 
 def undecoded(page, name):
-    return {s.labels["reason"]: s.value for s in page.values(UNDECODED, service_name=name)}
+    return {(s.labels["role"], s.labels["reason"]): s.value
+            for s in page.values(UNDECODED, service_name=name)}
 
 
 def counts(page, name, metric=SERVED):
@@ -69,25 +79,36 @@ def test_http2_is_not_decoded_and_http1_beside_it_is_exact(agent, start, certifi
     page = bittern.scrape()
     assert_same(counts(page, name),
                 {("https", str(shop.port), "/one/{id}", "200", "1.1"): 300}, "bittern")
-    assert undecoded(page, name) == {"http2": CONNECTIONS}
+    assert undecoded(page, name) == {("server", "http2"): CONNECTIONS}
     assert not page.values(ASKED, service_name=name)
     assert not page.losses(), page.losses()
     assert not page.values("bittern_agent_tls_contradictions_total")
 
 
 @every_service
-def test_what_is_asked_by_http2_is_not_decoded(agent, start, certificate, name):
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize("before", [0, 300])
+def test_what_is_asked_by_http2_is_not_decoded(agent, start, certificate, name, scheme, before):
+    """With requests before: node's probes on what it asks have been taken off by then."""
     bittern = agent()
-    asked = start("http2_shop" if name == "http2-shop" else "http2-shop")
-    asks = start(name)
-    result = load.run(asks.address, [load.Request("GET", f"/ask?port={asked.port}&count=30")] * 3,
-                      connections=1, tls=certificate.client())
-    assert not result.errors
-    lines = asked.truth(90)
-    assert collections.Counter(line["path"] for line in lines) == {"/asked": 90}
-    asks.truth(3)
+    other = "http2_shop" if name == "http2-shop" else "http2-shop"
+    asked, asks = start(other), start(name)
+    warm = load.run(asks.address, [load.Request("GET", f"/one/{n}") for n in range(before)],
+                    connections=4, tls=certificate.client())
+    ask = load.Request("GET", f"/ask?origin={asked.origins[scheme]}&count={EACH}")
+    result = load.run(asks.address, [ask] * CONNECTIONS, connections=1, tls=certificate.client())
+    assert not warm.errors and not result.errors
+    lines = asked.truth(CONNECTIONS * EACH)
+    assert collections.Counter(line["path"] for line in lines) == {"/asked": CONNECTIONS * EACH}
+    asks.truth(before + CONNECTIONS)
     page = bittern.scrape()
-    assert_same(counts(page, name), {("https", str(asks.port), "/ask", "200", "1.1"): 3}, "bittern")
+    expected = {("https", str(asks.port), "/ask", "200", "1.1"): CONNECTIONS}
+    if before:
+        expected["https", str(asks.port), "/one/{id}", "200", "1.1"] = before
+    assert_same(counts(page, name), expected, "bittern")
+    assert undecoded(page, name) == {("client", "http2"): CONNECTIONS}
+    assert undecoded(page, other) == {("server", "http2"): CONNECTIONS}
     assert not page.values(ASKED, service_name=name)
-    assert not page.values(SERVED, server_port=str(asked.port))
+    assert not counts(page, other)
     assert not page.losses(), page.losses()
+    assert not page.values("bittern_agent_tls_contradictions_total")

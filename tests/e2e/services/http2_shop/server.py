@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTPS on one port: HTTP/2 where ALPN says so, else HTTP/1.1, as hypercorn does it: h2 and h11
-over asyncio's streams. /ask?port=N&count=N asks another such server that often by httpx, on one
-connection of HTTP/2."""
+over asyncio's streams; on another HTTP/2 without TLS. /ask?origin=URL&count=N asks another such
+server that often by httpx, on one connection of HTTP/2."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ async def answer(method, target):
         query = parse_qs(url.query)
         context = ssl.create_default_context(cafile=os.environ["TLS_CERT"])
         async with httpx.AsyncClient(http2=True, http1=False, verify=context) as client:
-            answers = [await client.get(f"https://127.0.0.1:{query['port'][0]}/asked")
+            answers = [await client.get(f"{query['origin'][0]}/asked")
                        for _ in range(int(query["count"][0]))]
         body = json.dumps([a.status_code for a in answers])
     return body.encode(), lambda: truth.record(method, url.path, 200, begin_ns)
@@ -74,7 +74,8 @@ async def by_http1(reader, writer):
 
 
 async def converse(reader, writer):
-    is_http2 = writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+    tls = writer.get_extra_info("ssl_object")
+    is_http2 = not tls or tls.selected_alpn_protocol() == "h2"
     try:
         await (by_http2 if is_http2 else by_http1)(reader, writer)
     finally:
@@ -85,6 +86,7 @@ async def main():
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
     context.set_alpn_protocols(["h2", "http/1.1"])
+    await asyncio.start_server(converse, "127.0.0.1", int(os.environ["PLAIN_PORT"]))
     server = await asyncio.start_server(converse, "127.0.0.1", int(os.environ["PORT"]), ssl=context)
     await server.serve_forever()
 
