@@ -4,6 +4,7 @@
  *
  * The main thread is the service. What clients send comes from a thread that is no part of it: it
  * blocks in read(), which hands no work over. */
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "../agent/cleanup.h"
 #include "hooks_bed.h"
 
 #define GET "GET /a HTTP/1.1\r\nHost: bittern.example\r\n\r\n"
@@ -321,13 +324,32 @@ struct worker {
 
 static struct worker plain, timed;
 
+/* Until a thread, which writes its id to *tid when it begins, has nothing to do; for as long as the
+ * test may take. */
+static void wait_asleep(const uint32_t *tid)
+{
+	char path[64], stat[256];
+
+	do {
+		cleanup_close int fd = -1;
+		ssize_t len;
+
+		wait_ms(1);
+		snprintf(path, sizeof(path), "/proc/self/task/%u/stat",
+			 __atomic_load_n(tid, __ATOMIC_ACQUIRE));
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		len = fd < 0 ? 0 : read(fd, stat, sizeof(stat) - 1);
+		stat[len < 0 ? 0 : len] = '\0';
+	} while (!strstr(stat, ") S "));
+}
+
 static void *work(void *context)
 {
 	struct worker *w = context;
 	struct timespec later;
 
 	pthread_mutex_lock(&w->lock);
-	w->tid = (uint32_t)syscall(SYS_gettid);
+	__atomic_store_n(&w->tid, (uint32_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
 	for (;;) {
 		w->idle = true;
 		clock_gettime(CLOCK_REALTIME, &later);
@@ -356,7 +378,7 @@ static void worker_start(struct worker *w, bool timed)
 			     .wake = PTHREAD_COND_INITIALIZER,
 			     .told = PTHREAD_COND_INITIALIZER};
 	assert_int_equal(pthread_create(&w->thread, NULL, work, w), 0);
-	wait_ms(20); /* it sleeps */
+	wait_asleep(&w->tid);
 	assert_true(w->idle);
 }
 
@@ -371,7 +393,7 @@ static void worker_run(struct worker *w)
 	while (!w->finished)
 		pthread_cond_wait(&w->told, &w->lock);
 	pthread_mutex_unlock(&w->lock);
-	wait_ms(20); /* it sleeps again */
+	wait_asleep(&w->tid);
 }
 
 static void a_thread_that_is_woken_without_timeout_does_a_job(void **state)
@@ -438,7 +460,7 @@ static void a_new_thread_does_a_job_until_it_ends(void **state)
 /* The interpreter lock of CPython: one struct, waited for with a timeout of 5 ms at one place of
  * it, and without at another. */
 struct gil_waiter {
-	uint32_t *word;
+	uint32_t *word, tid;
 	pthread_t thread;
 };
 
@@ -449,6 +471,7 @@ static void *wait_for_word(void *context)
 {
 	struct gil_waiter *w = context;
 
+	__atomic_store_n(&w->tid, (uint32_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
 	syscall(SYS_futex, w->word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, NULL, NULL,
 		FUTEX_BITSET_MATCH_ANY);
 	burn(2 * MS);
@@ -459,7 +482,7 @@ static void waiter_start(struct gil_waiter *w, uint32_t *word)
 {
 	w->word = word;
 	assert_int_equal(pthread_create(&w->thread, NULL, wait_for_word, w), 0);
-	wait_ms(20);
+	wait_asleep(&w->tid);
 }
 
 /* As every thread does that wants the lock: where it is is known then. */
