@@ -23,10 +23,13 @@ class Framework(NamedTuple):
     sendfile: bool = False  # /file goes out by sendfile(2)
 
 
+IDLE_S = "60"  # a connection that waits for its client's turn stays, also on a busy machine
+
+
 def uvicorn(http, loop):
     return Framework(f"fastapi-{http}-{loop}", "fastapi_shop",
                      [BIN / "uvicorn", "fastapi_shop.api:app", "--port", "{port}", "--http", http,
-                      "--loop", loop, "--log-level", "warning"])
+                      "--loop", loop, "--log-level", "warning", "--timeout-keep-alive", IDLE_S])
 
 
 def gunicorn(id, name, app, *options, **traits):
@@ -57,8 +60,9 @@ FRAMEWORKS = [
     uvicorn("httptools", "uvloop"),
     gunicorn("flask-sync", "flask_shop", "flask_shop.wsgi:app", "--workers", "4", sendfile=True),
     gunicorn("flask-gthread", "flask_shop", "flask_shop.wsgi:app", "--worker-class", "gthread",
-             "--threads", "16", sendfile=True),
-    gunicorn("flask-gevent", "flask_shop", "flask_shop.wsgi:app", "--worker-class", "gevent"),
+             "--threads", "16", "--keep-alive", IDLE_S, sendfile=True),
+    gunicorn("flask-gevent", "flask_shop", "flask_shop.wsgi:app", "--worker-class", "gevent",
+             "--keep-alive", IDLE_S),
     Framework("flask-waitress", "flask_shop",
               [BIN / "waitress-serve", "--listen=127.0.0.1:{port}", "--threads", "16",
                "flask_shop.wsgi:app"]),

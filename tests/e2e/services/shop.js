@@ -19,7 +19,9 @@ module.exports = {
 
   createServer(handler) {
     const { TLS } = module.exports;
-    return TLS ? https.createServer(TLS, handler) : http.createServer(handler);
+    const server = TLS ? https.createServer(TLS, handler) : http.createServer(handler);
+    server.keepAliveTimeout = 60000; // see IDLE_S in frameworks.py
+    return server;
   },
 
   // Writes the chunks to a response, sleeping after the first.
