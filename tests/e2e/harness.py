@@ -7,6 +7,7 @@ Nothing outlives a test: every program runs in a session of its own, which is ki
 import collections
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -25,10 +26,22 @@ START_S = 100 if os.environ.get("BITTERN_EMULATED") else 20
 AGENT = os.environ.get("BITTERN") or str(HERE.parent.parent / "build/bittern")
 
 
-def free_port(family=socket.AF_INET):
-    with socket.socket(family) as s:
-        s.bind(("localhost", 0))
-        return s.getsockname()[1]
+PORTS = range(10000, 20000)  # below those that the kernel gives to who connects or asks for any
+_given = set()
+
+
+def free_port():
+    """A port that nobody has, and that nobody gets before it is used: never the same twice."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as s:
+            try:
+                s.bind(("localhost", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
+    raise RuntimeError("no free port")
 
 
 def wait_for(condition, what, timeout=20, step=0.01):
@@ -97,16 +110,30 @@ class Program:
         wait_for(asleep, lambda: f"rest in {self.process.args[0]}: {self.threads()}", timeout=5)
 
 
-def listens(port):
-    """Whether somebody listens on the TCP port, without a connection that it would notice."""
-    wanted = f":{port:04X}"
+LISTEN, ESTABLISHED, CLOSE_WAIT = "0A", "01", "08"
+
+
+def sockets(port, *states):
+    """The bytes that nobody has read yet of each socket on the TCP port that is in such a state."""
+    unread = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with open(table) as lines:
-            for line in lines:
-                fields = line.split()
-                if fields[3] == "0A" and fields[1].endswith(wanted):
-                    return True
-    return False
+            for fields in map(str.split, lines):
+                if fields[3] in states and fields[1].endswith(f":{port:04X}"):
+                    unread.append(int(fields[4].partition(":")[2], 16))
+    return unread
+
+
+def listens(port):
+    """Whether somebody listens on the TCP port, without a connection that it would notice."""
+    return bool(sockets(port, LISTEN))
+
+
+def listens_at(path):
+    """Whether somebody listens on the unix socket; there is a moment between bind and listen."""
+    with open("/proc/net/unix") as lines:
+        return any(fields[3] == "00010000" and fields[-1] == str(path)
+                   for fields in map(str.split, lines))
 
 
 class Service(Program):

@@ -30,6 +30,7 @@ class Client:
         self.socket.connect(address)
         self.sent = time.monotonic()
         self.socket.sendall(f"{method} {target} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+        self.handed = time.monotonic()  # and arrived: between sent and now
 
     def answer(self, timeout=15):
         """(status, whether it was whole); (None, False) if there was none. Closes."""
@@ -59,10 +60,13 @@ class Client:
 
 
 class Ledger:
-    """The books of one service on one page."""
+    """The books of one service, on a page that is taken now."""
 
-    def __init__(self, page, name):
-        self.page, self.name = page, name
+    def __init__(self, agent, name):
+        self.name = name
+        self.asked = time.monotonic()
+        self.page = agent.scrape()
+        self.answered = time.monotonic()
 
     def _by(self, metric, *labels):
         counts = collections.Counter()
@@ -107,6 +111,13 @@ class Ledger:
         """route -> seconds, of the routes with an open request"""
         return {s.labels["http_route"]: s.value
                 for s in self.page.values(OLDEST, service_name=self.name)}
+
+    def assert_age(self, route, begun, sent):
+        """The route's oldest request is one that was sent after sent, and that its service, or the
+        host for {unread}, had by begun."""
+        __tracebackhide__ = True
+        oldest = self.oldest[route]
+        assert self.asked - begun - 1e-6 <= oldest <= self.answered - sent + 1e-6, route
 
     def assert_is(self, outcomes, durations, active=None, unread=0, unended=0):
         """Exactly these and nothing else, no loss, and the books balance: what has an outcome has

@@ -24,7 +24,8 @@ class Prometheus(Program):
 
     def __init__(self, tmp, agent, jobs=None, options=(), config=None, interval="5s",
                  port=None):
-        self.url = f"http://127.0.0.1:{port or free_port()}"
+        port = port or free_port()
+        self.url = f"http://127.0.0.1:{port}"
         file = tmp / "prometheus.yml"
         target = {"static_configs": [{"targets": [agent.url.removeprefix("http://")]}]}
         file.write_text(json.dumps({  # JSON is YAML
@@ -35,7 +36,7 @@ class Prometheus(Program):
                                for name, more in (jobs or {"bittern": {}}).items()],
             **(config or {})}))
         super().__init__([
-            PROMETHEUS, f"--config.file={file}", f"--storage.tsdb.path={tmp / 'prometheus'}",
+            PROMETHEUS, f"--config.file={file}", f"--storage.tsdb.path={tmp / f'data-{port}'}",
             f"--web.listen-address={self.url.removeprefix('http://')}", "--log.level=warn",
             *options], tmp / "prometheus.log")
         try:

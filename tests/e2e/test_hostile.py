@@ -6,6 +6,7 @@ import asyncio
 import collections
 import random
 import resource
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 import frameworks
 import load
 from expect import assert_exact, assert_same, expected
-from harness import AGENT, wait_for
+from harness import AGENT, ESTABLISHED, sockets, wait_for
 from load import Connection, Request
+from pace import in_time
 
 PEAK_RSS_BYTES = 60 << 20
 MANY = 10_000
@@ -138,9 +140,13 @@ def test_requests_of_a_killed_service_end_once_without_a_status(service, bittern
         for connection in connections:
             await connection.send(Request("GET", "/ok").encode())
             await connection.response("GET")
+        sent = time.monotonic()
+        for connection in connections:
             await connection.send(Request("GET", "/sleep1000/plain").encode())
-        await asyncio.sleep(0.3)
+        wait_for(lambda: not any(sockets(shop.port, ESTABLISHED)), "reading of the requests")
+        shop.settle()
         shop.kill()
+        in_time(sent + 1, "the service's end")
         for connection in connections:
             try:
                 assert await connection.reader.read() == b""

@@ -12,6 +12,7 @@ import load
 from frameworks import BIN
 from harness import free_port
 from load import Request
+from pace import Late
 from prometheus_server import Prometheus, with_prometheus
 from promql import expression, questions
 
@@ -82,6 +83,8 @@ def shuffled(*requests):
 def answered(shop, *requests):
     result = load.run(shop.address, requests)
     assert not result.errors and {s.status for s in result.samples} == {200}
+    if any(s.done_ns - s.sent_ns >= LIMIT_S * 1e9 for s in result.samples if s.request != LATE):
+        raise Late("an answer")
     return len(result.samples)
 
 

@@ -11,9 +11,10 @@ import pytest
 import frameworks
 import load
 from expect import assert_exact, truth_counts
-from harness import wait_for
+from harness import listens_at, wait_for
 from ledger import QUEUE, SERVER_DURATION, Client, Ledger
 from load import Connection, Request
+from pace import in_time
 
 EXPRESS = [frameworks.NODE, "server.js"]
 GUNICORN = [frameworks.BIN / "gunicorn", "outcome_flask.wsgi:app", "--log-level", "warning",
@@ -33,13 +34,6 @@ def total_s(page, metric, **labels):
     return page.total(f"{metric}_sum", **labels)
 
 
-def listens_at(path):
-    """Whether somebody listens on the unix socket; there is a moment between bind and listen."""
-    with open("/proc/net/unix") as lines:
-        return any(fields[3] == "00010000" and fields[-1] == str(path)
-                   for fields in map(str.split, lines))
-
-
 # --- how long ---
 
 CLIENTS, EACH = 4, 6
@@ -47,7 +41,8 @@ ROUTE_S = 0.2
 
 
 def in_turns(address):
-    """Four clients, each with one request after the other; what every one of them waited, in s."""
+    """Four clients, each with one request after the other; what every one of them waited, and all
+    together, in s."""
     def one_client(_):
         waits = []
         for _ in range(EACH):
@@ -55,8 +50,10 @@ def in_turns(address):
             assert client.answer() == (200, True)
             waits.append(client.waited_s)
         return waits
+    began = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        return [wait for waits in pool.map(one_client, range(CLIENTS)) for wait in waits]
+        waits = [wait for waits in pool.map(one_client, range(CLIENTS)) for wait in waits]
+    return waits, time.monotonic() - began
 
 
 @pytest.mark.parametrize("what", ["gunicorn", "gunicorn-unix", "node"])
@@ -72,10 +69,10 @@ def test_queue_time_and_duration_are_what_the_clients_measured(service, agent, w
     else:
         shop = service(EXPRESS, "outcome-express")
     name = {"service_name": "outcome-express" if what == "node" else "outcome_flask"}
-    waits = in_turns(shop.address)
+    waits, all_s = in_turns(shop.address)
     shop.settle()
-    page = bittern.scrape()
-    ledger = Ledger(page, name["service_name"])
+    ledger = Ledger(bittern, name["service_name"])
+    page = ledger.page
     count = CLIENTS * EACH
     ledger.assert_is({("/busy", "ok"): count}, {("/busy", "200", ""): count})
     assert ledger.queued == count
@@ -83,7 +80,8 @@ def test_queue_time_and_duration_are_what_the_clients_measured(service, agent, w
     assert {s.labels.get("server_port") for s in page.values(f"{QUEUE}_count", **name)} == {port}
     assert bucket(page, SERVER_DURATION, 0.5, **name) == (0.1, 0.25)
     assert bucket(page, QUEUE, 0.5, **name) == (0.5, 0.75)
-    assert total_s(page, SERVER_DURATION, **name) / count == pytest.approx(ROUTE_S, rel=0.05)
+    # the service is never idle; its clock may tell a millisecond less
+    assert count * (ROUTE_S - 0.001) <= total_s(page, SERVER_DURATION, **name) <= all_s
     mean = (total_s(page, SERVER_DURATION, **name) + total_s(page, QUEUE, **name)) / count
     assert mean == pytest.approx(sum(waits) / count, rel=0.05)
 
@@ -103,9 +101,9 @@ def test_every_request_has_a_queue_time(service, agent, framework, agent_first):
     result = load.run(shop.address, load.mixed(500))
     assert not result.errors
     truth = truth_counts(shop.truth(500))
-    page = bittern.scrape()
-    assert_exact(page, name, truth)
-    assert Ledger(page, name).queued == sum(truth.values()) == 500
+    ledger = Ledger(bittern, name)
+    assert_exact(ledger.page, name, truth)
+    assert ledger.queued == sum(truth.values()) == 500
 
 
 def test_requests_have_a_queue_time_on_a_connection_older_than_the_agent(service, agent):
@@ -122,9 +120,9 @@ def test_requests_have_a_queue_time_on_a_connection_older_than_the_agent(service
         return bittern
     bittern = asyncio.run(conversation())
     shop.truth(11)
-    page = bittern.scrape()
-    assert_exact(page, "node-shop", {("GET", "/ok", 200): 10})
-    assert Ledger(page, "node-shop").queued == 10
+    ledger = Ledger(bittern, "node-shop")
+    assert_exact(ledger.page, "node-shop", {("GET", "/ok", 200): 10})
+    assert ledger.queued == 10
 
 
 @pytest.mark.parametrize("agent_first", [True, False], ids=["agent-first", "service-first"])
@@ -137,14 +135,14 @@ def test_every_request_has_a_queue_time_on_a_unix_socket(service, agent, agent_f
     result = load.run(str(path), load.mixed(300))
     assert not result.errors
     truth = truth_counts(shop.truth(300))
-    page = bittern.scrape()
-    assert_exact(page, "flask_shop", truth)
-    assert Ledger(page, "flask_shop").queued == sum(truth.values()) == 300
+    ledger = Ledger(bittern, "flask_shop")
+    assert_exact(ledger.page, "flask_shop", truth)
+    assert ledger.queued == sum(truth.values()) == 300
 
 
 # --- while it waits ---
 
-BLOCK_S = 2
+BLOCK_S = 3
 WAITING = 5
 
 
@@ -153,24 +151,25 @@ def test_a_blocked_event_loop_shows_what_waits_within_a_second(service, agent):
     shop = service(EXPRESS, "outcome-express")
 
     def ledger():
-        return Ledger(bittern.scrape(), "outcome-express")
-    assert Client(shop.address, "/waiting").answer() == (200, True)
+        return Ledger(bittern, "outcome-express")
+    first = Client(shop.address, "/waiting")
+    assert first.answer() == (200, True)
     blocking = Client(shop.address, f"/block?how=block&ms={BLOCK_S * 1000}")
-    time.sleep(0.3)
+    wait_for(lambda: shop.truth_file.read_bytes().count(b"\n") == 2, "begin of what blocks")
     assert ledger().unread == 0
     waiting = [Client(shop.address, "/waiting") for _ in range(WAITING)]
-    wait_for(lambda: ledger().unread == WAITING, "waiting requests on /metrics",
-             timeout=1 - (time.monotonic() - waiting[0].sent))
-    time.sleep(0.5)
-    during = ledger()
-    assert time.monotonic() < blocking.sent + BLOCK_S - 0.2
-    assert (during.unread, during.active) == (WAITING, {"{unmatched}": 1})
+    for seconds in (1, 1.5):
+        time.sleep(max(0, waiting[-1].handed + seconds - time.monotonic()))
+        during = ledger()
+        in_time(blocking.sent + BLOCK_S, "a page")
+        assert (during.unread, during.active) == (WAITING, {"{unmatched}": 1})
     assert [c.answer() for c in (blocking, *waiting)] == [(200, True)] * (WAITING + 1)
     shop.settle()
     after = ledger()
     after.assert_is({("/block", "ok"): 1, ("/waiting", "ok"): WAITING + 1},
                     {("/block", "200", ""): 1, ("/waiting", "200", ""): WAITING + 1})
     assert after.queued == WAITING + 2
-    rest = [blocking.sent + BLOCK_S - c.sent for c in waiting]
-    assert total_s(after.page, QUEUE, service_name="outcome-express") == pytest.approx(
-        sum(rest), rel=0.05)
+    rest = [blocking.sent + BLOCK_S - c.handed for c in waiting]
+    waited = [c.waited_s for c in (first, *waiting)] + [blocking.waited_s - BLOCK_S]
+    assert 0.99 * sum(rest) <= total_s(
+        after.page, QUEUE, service_name="outcome-express") <= sum(waited)
