@@ -105,7 +105,8 @@ def decode(data):
 
 
 class Server:
-    """Answers requests by script, one after the other, then by default."""
+    """Answers requests by script, one after the other, then by default. A function in the script
+    makes the answer when it is due."""
 
     def __init__(self, port=0, default=OK, tls=None):
         self.script = collections.deque()
@@ -184,6 +185,7 @@ class Server:
         """Notes a request, and the answer that it is to get."""
         with self._lock:
             answer = self.script.popleft() if self.script else self.default
+            answer = answer() if callable(answer) else answer
             received = Received(time.monotonic(), headers, body, decode(data), answer)
             self.received.append(received)
         time.sleep(answer.before)
