@@ -312,6 +312,7 @@ def test_what_each_capability_for_proc_is_for(closed_service, capable_agent, mis
     started = capable_agent(*[needed for needed in NEEDED if needed != missing])
     result = load.run(closed_service.address, load.mixed(100))
     assert not result.errors
+    closed_service.truth(100)
     page = started.scrape()
     assert page.services_on(closed_service.port) == ({name} if name else set())
     if name:

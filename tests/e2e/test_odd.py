@@ -336,7 +336,8 @@ def test_unix_sockets(service, agent, command, name, tmp_path):
     bittern, path = agent(), tmp_path / "socket"
     if name != "node-shop":  # node takes it from PORT
         command = [*command, f"unix:{path}" if name == "flask_shop" else path]
-    shop = service(command, env={"PORT": str(path)}, listening=path.exists)
+    shop = service(command, env={"PORT": str(path)},
+                   listening=lambda: harness.listens_at(path))
     shop.address = str(path)
     page, truth = load_and_scrape(bittern, shop, load.mixed(500))
     assert_exact(page, name, truth)

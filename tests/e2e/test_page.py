@@ -44,6 +44,7 @@ def loaded(service, agent):
     for shop in (service("node"), service("fastapi-h11-asyncio")):
         assert not load.run(shop.address, load.mixed(500)).errors
         load.run(shop.address, LABELS, keep_alive=False)  # some get no answer
+        shop.settle()
     return bittern
 
 

@@ -57,20 +57,23 @@ def workers(master):
 
 
 def replaced(shop, before, count=2):
-    """The workers, once there are count and none of them is of those before."""
+    """The workers, once there are count, none of them is of those before, and all wait for work:
+    one that has just been forked does not yet end as it is told to."""
     def new():
         now = workers(shop.pid)
         return now if len(now) == count and not now & before else None
-    return wait_for(new, f"workers in place of {before}")
+    now = wait_for(new, f"workers in place of {before}")
+    shop.settle()
+    return now
 
 
-def end_worker(shop, how):
-    """how(pid) ends one worker. Returns once another one is in its place."""
-    before = workers(shop.pid)
-    ended = min(before)
-    how(ended)
-    replaced(shop, {ended})
-    assert workers(shop.pid) > before - {ended}
+def one_replaced(shop, before):
+    """Waits until one of those before has gone, and another one waits for work in its place."""
+    def new():
+        now = workers(shop.pid)
+        return len(now) == len(before) and len(now - before) == 1
+    wait_for(new, f"one worker in place of one of {before}")
+    shop.settle()
 
 
 @pytest.fixture
@@ -93,7 +96,9 @@ def test_each_end_of_a_worker_is_told_from_the_others(start, agent, agent_first)
     assert ask(shop, "/ok")
     assert state(bittern) == (TWO_WORKERS, {})
 
-    end_worker(shop, lambda pid: os.kill(pid, signal.SIGKILL))
+    before = workers(shop.pid)
+    os.kill(min(before), signal.SIGKILL)
+    one_replaced(shop, before)
     assert state(bittern) == (TWO_WORKERS, {"SIGKILL": 1})
 
     before = workers(shop.pid)
@@ -102,12 +107,12 @@ def test_each_end_of_a_worker_is_told_from_the_others(start, agent, agent_first)
     assert state(bittern) == (TWO_WORKERS, {"SIGKILL": 1, "zero": 2})
 
     assert not ask(shop, "/exit/5")
-    wait_for(lambda: workers(shop.pid) != before and len(workers(shop.pid)) == 2, "a new worker")
+    one_replaced(shop, before)
     assert state(bittern) == (TWO_WORKERS, {"SIGKILL": 1, "zero": 2, "nonzero": 1})
 
     before = workers(shop.pid)
     assert not ask(shop, f"/kill/{signal.SIGSEGV:d}")
-    wait_for(lambda: workers(shop.pid) != before and len(workers(shop.pid)) == 2, "a new worker")
+    one_replaced(shop, before)
     assert state(bittern) == (TWO_WORKERS, {"SIGKILL": 1, "zero": 2, "nonzero": 1, "SIGSEGV": 1})
 
     assert shop.stop() == 0

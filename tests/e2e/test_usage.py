@@ -235,7 +235,11 @@ def test_each_process_by_itself(start, agent):
     bittern = agent("--per-process")
     shop, truth = start()
     run_to_rest(shop, truth, MIX * 20)
-    living, page = same_before_and_after(truth.living, bittern)
+
+    def held():
+        return {pid: held_by(pid) for pid in truth.living()}
+
+    living, page = same_before_and_after(held, bittern)
     of_process = [s for s in page.samples
                   if s.labels.get("process_pid") and s.labels["service_name"] == BURNER]
     names = {s.name for s in of_process}
@@ -243,7 +247,7 @@ def test_each_process_by_itself(start, agent):
         s.name for s in page.samples if re.match("process_(mem|thr|unix)", s.name)}}
     assert {int(s.labels["process_pid"]) for s in of_process} == set(living)
     each = {pid: gauges(page, "bittern_", process_pid=str(pid)) for pid in living}
-    assert each == {pid: held_by(pid) for pid in living}
+    assert each == living
     assert gauges(page) == tuple(map(sum, zip(*each.values())))
     for pid in living:
         found = Used(**{field: series(page, f"bittern_{name}", process_pid=str(pid), **labels)
