@@ -180,6 +180,8 @@ static void on_request(void *context, struct exchange *x, const char *path, size
 	x->service = services_bind(a->services, (pid_t)x->pid, x->port, x->start_ns);
 	if (!x->service)
 		return;
+	if (x->is_tls)
+		x->service->tls_sessions = TLS_SESSIONS_SEEN;
 	x->deferred = x->service->runtime == RUNTIME_PYTHON;
 	x->has_path = path_len > 0;
 	if (x->has_path)
@@ -389,7 +391,36 @@ static bool begins_http2(const struct record_undecoded *record)
 	return record->len >= 9 && !memcmp(record->first + 3, settings, sizeof(settings));
 }
 
-void account_undecoded(struct account *a, const struct record_undecoded *record, bool tls_is_seen)
+/* Probes may have come while connections were open: what these did before proves nothing. */
+#define TLS_UNDECIDED_NS 1000000000
+
+/* A TLS connection that a service accepted. */
+static void account_tls(struct service *service, uint64_t time_ns, bool library_is_seen)
+{
+	if (!library_is_seen || service->tls_sessions == TLS_SESSIONS_UNSEEN) {
+		service->undecoded_counts[UNDECODED_TLS]++;
+	} else if (service->tls_sessions == TLS_SESSIONS_UNDECIDED) {
+		if (!service->tls_undecided_ns)
+			service->tls_undecided_ns = time_ns;
+		service->tls_undecided_count++;
+	}
+}
+
+/* One of them has answered, and no session was seen. */
+static void account_unseen(struct service *service, uint64_t time_ns)
+{
+	if (service->tls_sessions != TLS_SESSIONS_UNDECIDED)
+		return;
+	if (!service->tls_undecided_ns)
+		service->tls_undecided_ns = time_ns;
+	if (time_ns < service->tls_undecided_ns + TLS_UNDECIDED_NS)
+		return;
+	service->tls_sessions = TLS_SESSIONS_UNSEEN;
+	service->undecoded_counts[UNDECODED_TLS] += service->tls_undecided_count;
+}
+
+void account_undecoded(struct account *a, const struct record_undecoded *record,
+		       bool library_is_seen)
 {
 	bool is_client = record->head.role == ROLE_CLIENT;
 	uint64_t time_ns = record->head.time_ns;
@@ -397,17 +428,19 @@ void account_undecoded(struct account *a, const struct record_undecoded *record,
 	struct service *service =
 		is_client ? services_bind_client(a->services, pid, time_ns)
 			  : services_bind(a->services, pid, record->local_port, time_ns);
-	enum undecoded what = UNDECODED_OTHER;
 
 	if (!service)
 		return;
-	if (begins_http2(record))
-		what = is_client ? UNDECODED_CLIENT_HTTP2 : UNDECODED_HTTP2;
+	if (!is_client && record->cookie & COOKIE_TLS)
+		service->tls_sessions = TLS_SESSIONS_SEEN;
+	if (!record->len && library_is_seen)
+		account_unseen(service, time_ns);
+	else if (begins_http2(record))
+		service->undecoded_counts[is_client ? UNDECODED_CLIENT_HTTP2 : UNDECODED_HTTP2]++;
 	else if (record->len >= 3 && record->first[0] == 0x16 && record->first[1] == 3)
-		what = UNDECODED_TLS; /* a handshake record, RFC 8446 section 5.1 */
-	if (what == UNDECODED_TLS && tls_is_seen)
-		return;
-	service->undecoded_counts[what]++;
+		account_tls(service, time_ns, library_is_seen); /* RFC 8446, section 5.1 */
+	else if (record->len)
+		service->undecoded_counts[UNDECODED_OTHER]++;
 }
 
 struct exchange_sink account_sink(struct account *account)

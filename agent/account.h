@@ -28,9 +28,9 @@ struct account {
 
 /* What exchanges report goes to the account. */
 struct exchange_sink account_sink(struct account *account);
-/* tls_is_seen: if it is TLS, the session inside will be seen. */
+/* library_is_seen: its process has a TLS library with probes. */
 void account_undecoded(struct account *account, const struct record_undecoded *record,
-		       bool tls_is_seen);
+		       bool library_is_seen);
 void account_connect_failed(struct account *account, const struct record_connect_failed *record);
 /* Before a listing of connections: nothing is unread. */
 void account_list_begin(struct account *account);

@@ -77,6 +77,10 @@ enum undecoded {
 	UNDECODED_COUNT
 };
 
+/* Whether the sessions inside the TLS connections that a service accepts are seen, where its
+ * processes have a library with probes: another may be the one that reads them. */
+enum tls_sessions { TLS_SESSIONS_UNDECIDED, TLS_SESSIONS_SEEN, TLS_SESSIONS_UNSEEN };
+
 struct service {
 	uint32_t id; /* never used again */
 	/* With the namespace unique among the services there are, port suffix included; valid
@@ -97,6 +101,9 @@ struct service {
 	uint32_t unread_count; /* requests that arrived and are not read; set by each listing */
 	uint64_t unread_since_ns; /* when the oldest of them arrived */
 	uint64_t undecoded_counts[UNDECODED_COUNT];
+	enum tls_sessions tls_sessions;
+	uint32_t tls_undecided_count; /* connections until then; account.c's, as is since when */
+	uint64_t tls_undecided_ns;
 	uint64_t exit_counts[SERVICE_EXIT_COUNT]; /* of its processes, since it was found */
 	struct usage usage; /* of its processes, as told above ... */
 	uint64_t usage_since_ns; /* ... since the first that was bound was first seen; 0: none was

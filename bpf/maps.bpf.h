@@ -19,7 +19,10 @@ struct connection {
 	u64 cookie;
 	u64 received_end, sent_end; /* stream positions */
 	u32 copied_seq, write_seq; /* TCP: where the positions were taken */
-	u32 request_left; /* bytes of the current request that may still be copied */
+	union {
+		u32 request_left; /* bytes of the current request that may still be copied */
+		u32 tls_hello; /* a server's, with TLS: bytes of what its client began with */
+	};
 	u32 response_left;
 	u64 recheck_ns; /* not known to be HTTP: look again from then on */
 	u32 batch; /* recvmmsg, sendmmsg: low bits of the vector's address */
@@ -33,7 +36,10 @@ struct connection {
 	u8 role;
 	u8 state; /* TCP: the last one reported */
 	u8 arrival_newest;
-	u8 unused[3];
+	/* A server's, with TLS: something was received since it last sent; how often it has sent
+	 * something then, or TURNS_SEEN. */
+	u8 tls_heard;
+	u16 tls_turns;
 	/* A request, as struct work names it: of a server's connection the current one (the cookie
 	 * is the connection's own), of any other the one that it was last sent to for. */
 	u32 work_begin;

@@ -123,7 +123,8 @@ struct record_undecoded {
 	struct record_head head;
 	__u64 cookie;
 	__u16 local_port;
-	__u8 len; /* bytes in first */
+	__u8 len; /* bytes in first; 0: a connection with TLS, accepted, whose session is not seen
+		   */
 	__u8 unused[5];
 	__u8 first[16];
 };

@@ -359,8 +359,8 @@ __noinline int sends_handshake(struct connection *socket)
 	return first == CONTENT_HANDSHAKE;
 }
 
-/* HTTP/2 of a client whose session is not known. */
-static __noinline void emit_preface(u64 cookie, u32 local_port)
+/* Of a socket whose session is not known: a client speaks HTTP/2; a server cannot be read. */
+static __noinline void emit_unknown(u64 cookie, u32 local_port, enum role role)
 {
 	u64 time_ns = bpf_ktime_get_ns();
 	struct record_undecoded *record =
@@ -368,11 +368,13 @@ static __noinline void emit_preface(u64 cookie, u32 local_port)
 
 	if (!record)
 		return;
-	record->head.role = ROLE_CLIENT;
+	record->head.role = role;
 	record->cookie = cookie;
 	record->local_port = local_port;
-	record->len = sizeof(record->first);
-	__builtin_memcpy(record->first, PREFACE, sizeof(record->first));
+	if (role == ROLE_CLIENT) {
+		record->len = sizeof(record->first);
+		__builtin_memcpy(record->first, PREFACE, sizeof(record->first));
+	}
 	bpf_ringbuf_submit(record, record_wakeup(time_ns));
 }
 
@@ -394,7 +396,7 @@ static __always_inline bool is_missed(const struct tls_thread *t, const struct c
 	if (begins_request(&first, FIRST_BYTES))
 		emit_event(0, TLS_UNHEARD);
 	else if (begins_preface(first.bytes))
-		emit_preface(socket->cookie | COOKIE_TLS, io->local_port);
+		emit_unknown(socket->cookie | COOKIE_TLS, io->local_port, ROLE_CLIENT);
 	return true;
 }
 
@@ -492,6 +494,36 @@ static __always_inline bool received_for(struct tls_thread *t, const struct conn
 	return true;
 }
 
+/* A handshake is two turns of a server (RFC 8446, section 2): at the third it answers, or at the
+ * second if the client's end of the handshake, 80 bytes by TLS 1.3, came with a request. If no
+ * session has this socket by then, another library reads it, or none that has probes. Told again as
+ * turns double: the probes may have only just come. */
+#define HANDSHAKE_END_MAX 160
+#define TURNS_SEEN 0xffff
+
+static __always_inline bool is_answering(const struct connection *socket, u16 turns)
+{
+	if (turns < 3)
+		return turns == 2 && socket->received_end - socket->tls_hello > HANDSHAKE_END_MAX;
+	return turns == 3 || !(turns & (turns - 1));
+}
+
+static __always_inline void server_turns(struct connection *socket, u32 local_port)
+{
+	u64 name = socket->cookie;
+	u16 turns = ++socket->tls_turns;
+
+	socket->tls_heard = 0;
+	if (turns == 1)
+		socket->tls_hello = socket->received_end;
+	if (!is_answering(socket, turns))
+		return;
+	if (bpf_map_lookup_elem(&session_sockets, &name))
+		socket->tls_turns = TURNS_SEEN;
+	else
+		emit_unknown(name, local_port, ROLE_SERVER);
+}
+
 __noinline int tls_moved(struct connection *socket, const struct tls_io *io)
 {
 	struct tag_key key = {};
@@ -509,8 +541,12 @@ __noinline int tls_moved(struct connection *socket, const struct tls_io *io)
 			blocked(socket);
 		else if (t->write_ssl)
 			written(t, socket, io);
+		else if (socket->tls_heard && !t->is_node)
+			server_turns(socket, io->local_port);
 		return 0;
 	}
+	if (socket->flags & CONNECTION_ACCEPTED && socket->tls_turns < TURNS_SEEN - 1)
+		socket->tls_heard = 1;
 	if (!t->is_node && received_for(t, socket, io))
 		return 0;
 	if (!t->ssl)

@@ -337,6 +337,42 @@ static void http_2_is_told_once_at_both_ends_of_a_session(void **state)
 	}
 }
 
+static void send_record(struct pair *pair, bool request, uint8_t type, uint8_t len)
+{
+	char bytes[5 + UINT8_MAX] = {(char)type, 3, 3, 0, (char)len};
+
+	if (request)
+		pair_request(pair, bytes, 5 + len);
+	else
+		pair_response(pair, bytes, 5 + len);
+}
+
+/* As by a library that has no probes: what it reads stays hidden, that it answers does not. */
+static void a_server_whose_session_is_not_seen_is_told_when_it_answers(void **state)
+{
+	enum { HANDSHAKE = 22, DATA = 23 };
+	struct bed *bed = *state;
+
+	for (int early = 0; early < 2; early++) {
+		struct pair *pair = pair_open(bed, AF_INET);
+		bool told[] = {false, false, early, true, true, false, false, false, true};
+
+		for (int turn = 1; turn <= 8; turn++) {
+			uint8_t type = turn == 1 ? HANDSHAKE : DATA;
+
+			/* The second is the handshake's end, alone or with a request. */
+			send_record(pair, true, type, turn == 2 && early ? 180 : 75);
+			send_record(pair, false, type, 100);
+			if (turn == 1)
+				expect_hello(bed, pair);
+			else if (told[turn])
+				expect_undecoded(bed, pair, ROLE_SERVER, "", 0);
+			else
+				expect_none(bed, pair);
+		}
+	}
+}
+
 static void what_comes_after_a_free_is_another_session(void **state)
 {
 	struct bed *bed = *state;
@@ -444,6 +480,7 @@ int main(void)
 		/* From here on the thread is known to receive for several first. */
 		TEST(sessions_that_mix_on_a_thread_keep_their_sockets),
 		TEST(sessions_whose_sockets_cannot_be_known_are_told_under_none),
+		TEST(a_server_whose_session_is_not_seen_is_told_when_it_answers),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);

@@ -352,6 +352,68 @@ static void what_is_no_http_1_is_counted_by_what_it_is(void **state)
 	assert_memory_equal(shop(bed)->undecoded_counts, counts, sizeof(counts));
 }
 
+static void tell_tls(struct account_bed *bed, bool hello, uint64_t cookie, uint64_t time_ms)
+{
+	struct record_undecoded record = {
+		.head = {.pid = 100,
+			 .kind = RECORD_UNDECODED,
+			 .role = ROLE_SERVER,
+			 .time_ns = time_ms * 1000000},
+		.cookie = cookie,
+		.local_port = 8000,
+		.len = hello ? 3 : 0,
+		.first = "\x16\x03\x01",
+	};
+
+	account_undecoded(&bed->account, &record, true);
+}
+
+/* Another library than the one with probes may be the one that serves. */
+static void tls_connections_are_told_once_it_shows_that_none_of_their_sessions_is_seen(void **state)
+{
+	struct account_bed *bed = *state;
+	const uint64_t *count;
+
+	tell_tls(bed, true, 1, 5000);
+	count = &shop(bed)->undecoded_counts[UNDECODED_TLS];
+	tell_tls(bed, true, 2, 5100);
+	tell_tls(bed, false, 2, 5999); /* there may not have been probes in time */
+	assert_int_equal(*count, 0);
+	tell_tls(bed, true, 3, 6000);
+	tell_tls(bed, false, 2, 6000);
+	assert_int_equal(*count, 3);
+	tell_tls(bed, false, 3, 6001);
+	assert_int_equal(*count, 3);
+	tell_tls(bed, true, 4, 6002);
+	assert_int_equal(*count, 4);
+	assert_int_equal(shop(bed)->undecoded_counts[UNDECODED_OTHER], 0);
+}
+
+static void a_service_whose_sessions_are_seen_has_no_other_tls(void **state)
+{
+	struct account_bed *bed = *state;
+
+	tell_tls(bed, true, 1, 5000);
+	tell_tls(bed, true, 2 | COOKIE_TLS, 5001); /* whatever it is, it came out of a session */
+	tell_tls(bed, true, 3, 7000);
+	tell_tls(bed, false, 3, 7001);
+	assert_int_equal(shop(bed)->undecoded_counts[UNDECODED_TLS], 0);
+}
+
+static void a_request_inside_tls_shows_that_sessions_are_seen(void **state)
+{
+	struct account_bed *bed = *state;
+
+	tell_tls(bed, true, 1, 5000);
+	account_connect(bed, 100, 8000, false);
+	bed->wire.is_tls = true;
+	wire_receive_text(&bed->wire, GET("/served"));
+	wire_send_text(&bed->wire, OK);
+	tell_tls(bed, false, 3, 7000);
+	tell_tls(bed, true, 4, 7001);
+	assert_int_equal(shop(bed)->undecoded_counts[UNDECODED_TLS], 0);
+}
+
 /* Its port is none that the service serves on. */
 static void what_a_service_asks_by_http_2_is_counted_apart(void **state)
 {
@@ -478,6 +540,10 @@ int main(void)
 		ACCOUNT_TEST(a_server_has_the_name_that_it_was_called_by),
 		ACCOUNT_TEST(one_process_can_serve_and_ask),
 		ACCOUNT_TEST(what_is_no_http_1_is_counted_by_what_it_is),
+		ACCOUNT_TEST(
+			tls_connections_are_told_once_it_shows_that_none_of_their_sessions_is_seen),
+		ACCOUNT_TEST(a_service_whose_sessions_are_seen_has_no_other_tls),
+		ACCOUNT_TEST(a_request_inside_tls_shows_that_sessions_are_seen),
 		ACCOUNT_TEST(what_a_service_asks_by_http_2_is_counted_apart),
 		ACCOUNT_TEST(all_outcomes_add_up),
 	};

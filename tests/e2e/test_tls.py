@@ -2,12 +2,14 @@
 """HTTPS: services that terminate TLS themselves. The truth is what the application counted."""
 
 import http.client
+import time
 
 import pytest
 
 import frameworks
 import load
 from expect import assert_exact, assert_same, truth_counts
+from harness import wait_for
 
 REQUESTS = 600
 PYTHON = ["fastapi-h11-asyncio", "fastapi-httptools-uvloop", "flask-sync", "flask-gthread",
@@ -27,6 +29,8 @@ def tls_service(service, certificate):
             options = ["--ssl-certfile", certificate.path, "--ssl-keyfile", certificate.key]
         elif framework.command[0].name == "gunicorn":
             options = ["--certfile", certificate.path, "--keyfile", certificate.key]
+        elif framework.command[0].name == "granian":
+            options = ["--ssl-certificate", certificate.path, "--ssl-keyfile", certificate.key]
         return service(framework._replace(command=framework.command + options),
                        env=certificate.environment)
     return start
@@ -89,6 +93,36 @@ def test_without_probes_tls_is_not_decoded_and_said_so(agent, tls_service, certi
                            service_name="node-shop")
     assert page.total("bittern_service_undecoded_connections_total",
                       service_name="node-shop") == 4
+
+
+def test_tls_that_another_library_reads_is_not_decoded_and_said_so(agent, tls_service, certificate):
+    """Granian's is in Rust. Its Python has OpenSSL's library too, with probes, as all that imports
+    asyncio has: by this alone it can't be told from uvicorn."""
+    bittern = agent()
+    shop = tls_service("fastapi-granian")
+
+    def connect(count):
+        for _ in range(count):
+            client = http.client.HTTPSConnection("localhost", shop.port,
+                                                 context=certificate.client())
+            for _ in range(2):
+                client.request("GET", "/ok/1")
+                client.getresponse().read()
+            client.close()
+
+    def assert_undecoded(count):
+        wait_for(lambda: bittern.scrape().total("bittern_service_undecoded_connections_total",
+                                                service_name="fastapi_shop",
+                                                reason="tls") == count, f"{count} told")
+
+    connect(3)
+    time.sleep(1.1)  # for as long the probes might have come late
+    connect(1)
+    assert_undecoded(4)
+    connect(2)
+    assert_undecoded(6)
+    assert not bittern.scrape().values("http_server_request_duration_seconds_count",
+                                       service_name="fastapi_shop")
 
 
 @every_framework
