@@ -223,12 +223,13 @@ void charges_worked_turn(struct charges *c, struct exchange *const *list, size_t
 	size_t i;
 
 	for (i = 0; i + 1 < count; i++) {
-		double cpu = (double)turn_of(c, list[i], LEARNED_TURN)->amount / ns;
-		double new = (double)turn_of(c, list[i], LEARNED_TURN_FAULTS)->amount / faults;
+		double cpu_share = (double)turn_of(c, list[i], LEARNED_TURN)->amount / ns;
+		double faults_share =
+			(double)turn_of(c, list[i], LEARNED_TURN_FAULTS)->amount / faults;
 		struct costs part = {
-			.cpu_ns = (uint64_t)(cpu * (double)costs->cpu_ns),
-			.minor_faults = (uint64_t)(new *(double)costs->minor_faults),
-			.major_faults = (uint64_t)(new *(double)costs->major_faults),
+			.cpu_ns = (uint64_t)(cpu_share * (double)costs->cpu_ns),
+			.minor_faults = (uint64_t)(faults_share * (double)costs->minor_faults),
+			.major_faults = (uint64_t)(faults_share * (double)costs->major_faults),
 		};
 
 		part = costs_take(&left, &part);

@@ -55,6 +55,11 @@ enum outcome {
 /* The values of the attribute "outcome". */
 extern const char *const outcome_names[OUTCOME_COUNT];
 
+/* The attributes of bittern.service.undecoded.connections. */
+extern const struct undecoded_labels {
+	const char *role, *reason;
+} undecoded_labels[UNDECODED_COUNT];
+
 /* The value of a series that is no histogram; which member is told by its instrument. */
 union snapshot_counts {
 	uint64_t outcomes[OUTCOME_COUNT]; /* INSTRUMENT_SERVER_REQUESTS, _CLIENT_REQUESTS */

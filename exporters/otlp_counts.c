@@ -14,15 +14,6 @@ static const struct {
 	{"", "bittern.agent."},
 };
 
-static const struct {
-	const char *role, *reason;
-} undecoded_labels[UNDECODED_COUNT] = {
-	[UNDECODED_HTTP2] = {"server", "http2"},
-	[UNDECODED_TLS] = {"server", "tls"},
-	[UNDECODED_OTHER] = {"server", "other"},
-	[UNDECODED_CLIENT_HTTP2] = {"client", "http2"},
-};
-
 static const struct otlp_metric unread = {"bittern.http.server.unread_requests", "{request}",
 					  "Requests that have arrived and wait to be read.",
 					  OTLP_GAUGE, true};

@@ -75,14 +75,6 @@ static const struct usage_family {
 
 static const struct family service_info = {"bittern_service_info", FAMILY_INFO,
 					   "A service that is watched, and what it is."};
-static const struct {
-	const char *role, *reason;
-} undecoded_labels[UNDECODED_COUNT] = {
-	[UNDECODED_HTTP2] = {"server", "http2"},
-	[UNDECODED_TLS] = {"server", "tls"},
-	[UNDECODED_OTHER] = {"server", "other"},
-	[UNDECODED_CLIENT_HTTP2] = {"client", "http2"},
-};
 
 static void render_unread(struct page *p, const struct snapshot *snapshot)
 {
