@@ -94,6 +94,7 @@ $(filter $(B)/tests/test_server%,$(TESTS)): $(B)/tests/server_client.o
 $(BPF_TESTS): $(B)/tests/hooks_bed.o
 $(filter $(B)/tests/test_otlp%,$(TESTS)): $(B)/tests/otlp_world.o
 $(B)/tests/otlp_world.o: $(B)/otlp.pb-c.h
+$(filter $(B)/tests/bpf_cpu%,$(BPF_TESTS)): $(B)/tests/cpu_bed.o
 $(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)): $(B)/tests/tls_bed.o | $(B)/tests/tls_hits.bpf.o
 $(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)) $(B)/tests/test_tls_places: | $(TLS_MADE)
 # Which probes each process has, without any: what attaches them is the test's own.

@@ -16,8 +16,9 @@ int connections_open(struct connections *t, size_t max_count)
 	t->evicted = 0;
 	t->bucket_count = BUCKETS_FIRST;
 	t->buckets = calloc(t->bucket_count, sizeof(struct connection *));
-	t->gone = calloc(CONNECTIONS_GONE, sizeof(*t->gone)); /* pages that are used only */
-	if (t->buckets && t->gone)
+	t->done =
+		calloc(CONNECTIONS_DONE, sizeof(*t->done)); /* only pages that are used are there */
+	if (t->buckets && t->done)
 		return 0;
 	connections_close(t);
 	return -ENOMEM;
@@ -34,9 +35,9 @@ static size_t bucket_of(const struct connections *t, uint64_t cookie)
 	return hash_of(cookie) & (t->bucket_count - 1);
 }
 
-static struct connection_gone *gone_of(const struct connections *t, uint64_t cookie)
+static struct connection_done *done_at(const struct connections *t, uint64_t cookie, uint32_t begin)
 {
-	return &t->gone[hash_of(cookie) & (CONNECTIONS_GONE - 1)];
+	return &t->done[hash_of(cookie ^ (uint64_t)begin << 32) & (CONNECTIONS_DONE - 1)];
 }
 
 struct connection *connections_find(const struct connections *t, uint64_t cookie)
@@ -114,6 +115,13 @@ struct connection *connections_add(struct connections *t, uint64_t cookie,
 	return c;
 }
 
+static void keep_done(struct connections *t, const struct connection *c)
+{
+	if (c->role == ROLE_SERVER && c->ended.service)
+		*done_at(t, c->cookie, c->ended.begin) =
+			(struct connection_done){c->cookie, c->ended};
+}
+
 void connections_remove(struct connections *t, struct connection *c, struct stream_memory *memory)
 {
 	struct connection **link = &t->buckets[bucket_of(t, c->cookie)];
@@ -125,24 +133,35 @@ void connections_remove(struct connections *t, struct connection *c, struct stre
 	connections_mark_settled(c);
 	if (c->is_unix)
 		t->unix_count--;
-	if (c->role == ROLE_SERVER && c->ended.service)
-		*gone_of(t, c->cookie) = (struct connection_gone){c->cookie, c->ended};
+	keep_done(t, c);
 	stream_close(&c->requests, memory);
 	stream_close(&c->responses, memory);
 	pool_give(&t->pool, c);
 }
 
-const struct exchange_ended *connections_ended(const struct connections *t, uint64_t cookie)
+void connections_done(struct connections *t, struct connection *c,
+		      const struct exchange_ended *ended)
+{
+	/* The same one has told when it read the next. */
+	if (c->ended.tid != ended->tid)
+		keep_done(t, c);
+	c->ended = *ended;
+}
+
+const struct exchange_ended *connections_ended(const struct connections *t, uint64_t cookie,
+					       uint32_t begin)
 {
 	const struct connection *c = connections_find(t, cookie);
-	const struct connection_gone *gone = gone_of(t, cookie);
-	const struct exchange_ended *ended = NULL;
+	const struct connection_done *done;
 
-	if (c && c->role == ROLE_SERVER)
-		ended = &c->ended;
-	else if (!c && gone->cookie == cookie)
-		ended = &gone->ended;
-	return ended && ended->service ? ended : NULL;
+	if (c && (c->role != ROLE_SERVER || !c->ended.service))
+		return NULL;
+	if (c && (int32_t)(begin - c->ended.begin) >= 0)
+		return &c->ended;
+	done = done_at(t, cookie, begin);
+	return done->cookie == cookie && done->ended.begin == begin && done->ended.service
+		       ? &done->ended
+		       : NULL;
 }
 
 void connections_forget_service(struct connections *t, const struct service *service)
@@ -153,9 +172,9 @@ void connections_forget_service(struct connections *t, const struct service *ser
 	for (item = t->by_activity.next; item != &t->by_activity; item = item->next)
 		if (connection_of(item, by_activity)->ended.service == service)
 			connection_of(item, by_activity)->ended.service = NULL;
-	for (i = 0; i < CONNECTIONS_GONE; i++)
-		if (t->gone[i].ended.service == service)
-			t->gone[i] = (struct connection_gone){0};
+	for (i = 0; i < CONNECTIONS_DONE; i++)
+		if (t->done[i].ended.service == service)
+			t->done[i] = (struct connection_done){0};
 }
 
 void connections_touch(struct connections *t, struct connection *c, uint64_t now_ns)
@@ -189,8 +208,8 @@ void connections_close(struct connections *t)
 {
 	struct link_pair *item;
 
-	free(t->gone);
-	t->gone = NULL;
+	free(t->done);
+	t->done = NULL;
 	if (!t->buckets)
 		return;
 	for (item = t->by_activity.next; item != &t->by_activity; item = item->next) {

@@ -3,8 +3,9 @@
  *
  * Two lists run through it: all of them by their last activity, oldest first, and those that wait
  * for something to be settled. When the table is full the oldest idle connection makes room: if it
- * comes back it is picked up at its next request. Of those that have gone the last request is known
- * for a while: the thread that answered it and closed tells only later what it used. */
+ * comes back it is picked up at its next request. Requests that are done are known for a while when
+ * the connection has gone, or another thread has read the next one: the thread that answered tells
+ * only later what it used after that. */
 #ifndef BITTERN_CONNECTION_H
 #define BITTERN_CONNECTION_H
 
@@ -55,16 +56,16 @@ struct connection {
 	bool forget; /* closed: to be removed once settled */
 };
 
-#define CONNECTIONS_GONE 4096 /* a power of two; a later one may take the place of another */
+#define CONNECTIONS_DONE 4096 /* a power of two; a later one may take the place of another */
 
-struct connection_gone {
+struct connection_done {
 	uint64_t cookie;
 	struct exchange_ended ended;
 };
 
 struct connections {
 	struct pool pool;
-	struct connection_gone *gone; /* of CONNECTIONS_GONE, by cookie */
+	struct connection_done *done; /* of CONNECTIONS_DONE, by cookie and begin */
 	struct connection **buckets;
 	size_t bucket_count; /* a power of two */
 	struct link_pair by_activity, unsettled;
@@ -79,8 +80,12 @@ struct connection *connections_add(struct connections *t, uint64_t cookie,
 				   struct stream_memory *memory);
 /* Its queue must be empty. */
 void connections_remove(struct connections *t, struct connection *c, struct stream_memory *memory);
-/* The last request that is done of a server's connection, which may have gone; NULL: not known. */
-const struct exchange_ended *connections_ended(const struct connections *t, uint64_t cookie);
+/* A request of the connection is done. */
+void connections_done(struct connections *t, struct connection *c,
+		      const struct exchange_ended *ended);
+/* The request of a server's connection that began there, if it is done; NULL: not known. */
+const struct exchange_ended *connections_ended(const struct connections *t, uint64_t cookie,
+					       uint32_t begin);
 void connections_forget_service(struct connections *t, const struct service *service);
 void connections_touch(struct connections *t, struct connection *c, uint64_t now_ns);
 void connections_mark_unsettled(struct connections *t, struct connection *c);

@@ -512,6 +512,7 @@ int exchanges_open(struct exchanges **out, const struct exchange_sink *sink)
 	if (!e)
 		return -ENOMEM;
 	e->pairing.sink = *sink;
+	e->pairing.connections = &e->connections;
 	e->pairing.memory.limit_bytes = EXCHANGE_SPLIT_BYTES_MAX;
 	links_init(&e->pairing.open);
 	pool_init(&e->pairing.pool, sizeof(struct exchange), EXCHANGE_OPEN_MAX);

@@ -118,6 +118,7 @@ struct exchange_ended {
 	struct service *service; /* NULL: there is none */
 	const struct route *route;
 	uint32_t begin; /* stream position, the low bits */
+	uint32_t tid; /* the thread that read it; 0: not known */
 };
 
 /* A request of which nothing is known but that it is there. */

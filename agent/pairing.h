@@ -12,9 +12,11 @@
 #include "stream.h"
 
 struct connection;
+struct connections;
 
 struct pairing {
 	struct exchange_sink sink;
+	struct connections *connections; /* borrowed */
 	struct pool pool; /* of struct exchange */
 	struct link_pair open;
 	struct deadlines deadlines;

@@ -154,11 +154,11 @@ static void charge_owner(struct pairing *p, const struct connections *t, const s
 		charge(p, x, how, cost);
 		return;
 	}
-	ended = connections_ended(t, work->owner_cookie);
-	if (ended && (int32_t)(work->owner_begin - ended->begin) >= 0) {
-		costs = costs_of(cost);
-		p->sink.worked_after(p->sink.context, ended, certain, &costs);
-	}
+	ended = connections_ended(t, work->owner_cookie, work->owner_begin);
+	if (!ended)
+		return;
+	costs = costs_of(cost);
+	p->sink.worked_after(p->sink.context, ended, certain, &costs);
 }
 
 /* The first part of a work: up to a wait, or up to another request; certain: or up to a call for

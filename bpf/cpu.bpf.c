@@ -217,10 +217,18 @@ static __always_inline void hand_over(const struct thread *from, u32 from_tid,
 {
 	struct thread *t = thread_idle(task);
 
-	if (!t || t->flags & THREAD_JOB)
+	if (!t || t->flags & (THREAD_JOB | THREAD_HANDS_ON))
 		return;
-	if (t->flags & THREAD_SERVES && wait == WAIT_QUEUE && !(t->flags & THREAD_ANSWERS))
-		return; /* it waits for a lock */
+	if (t->flags & THREAD_SERVES && wait == WAIT_QUEUE) {
+		if (!(t->flags & THREAD_ANSWERS))
+			return; /* it waits for a lock */
+		if (from->flags & THREAD_JOB) {
+			/* Or for the one that it has given the job: that is no wait for events. */
+			if (from->waker_tid == (u32)task->pid && t->wait_count == 1)
+				t->flags &= ~THREAD_SLEPT;
+			return;
+		}
+	}
 	idle_told(t, task);
 	t->owner_cookie = from->owner_cookie;
 	t->owner_begin = from->owner_begin;
@@ -233,18 +241,58 @@ static __always_inline void hand_over(const struct thread *from, u32 from_tid,
 	t->waker_tid = from->flags & THREAD_JOB ? from->waker_tid : from_tid;
 }
 
+#define THREAD_WAITS_FOR_NEXT (THREAD_SERVES | THREAD_ANSWERS | THREAD_SLEPT)
+
+/* The running thread, which works for nobody known, wakes one that has answered and waits in a
+ * queue for the next request: it has accepted a connection, or seen that it can be read. What it
+ * has used since it did so last belongs to what comes before that one is read. So its marks are set
+ * back. */
+static __always_inline void hand_on(struct task_struct *current, struct task_struct *task)
+{
+	struct thread *to = bpf_task_storage_get(&threads, task, NULL, 0), *from;
+	u64 time_ns = bpf_ktime_get_ns(), end;
+	u32 minor, major;
+
+	if (!to || (to->flags & THREAD_WAITS_FOR_NEXT) != THREAD_WAITS_FOR_NEXT ||
+	    wait_of(task, 0) != WAIT_QUEUE || !wakes(current))
+		return;
+	from = thread_of(current, time_ns, true);
+	if (!from)
+		return;
+	end = thread_clock(from, current, time_ns);
+	minor = current->min_flt - from->marked_minor;
+	major = current->maj_flt - from->marked_major;
+	to->marked_ns -= end - from->marked_ns;
+	to->slept_ns -= end - from->marked_ns;
+	to->waited_ns -= end - from->marked_ns;
+	to->marked_minor -= minor;
+	to->slept_minor -= minor;
+	to->waited_minor -= minor;
+	to->marked_major -= major;
+	to->slept_major -= major;
+	to->waited_major -= major;
+	from->marked_ns = end;
+	from->marked_minor += minor;
+	from->marked_major += major;
+	from->flags |= THREAD_HANDS_ON;
+}
+
 SEC("tp_btf/sched_waking")
 int BPF_PROG(cpu_waking, struct task_struct *task)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
-	struct thread *t;
+	struct thread *t = NULL;
 	enum wait wait;
 
-	if (!current->bpf_storage || task->tgid != current->tgid || task == current)
+	if (task->tgid != current->tgid || task == current)
 		return 0;
-	t = bpf_task_storage_get(&threads, current, NULL, 0);
-	if (!t || !t->owner_cookie)
+	if (current->bpf_storage)
+		t = bpf_task_storage_get(&threads, current, NULL, 0);
+	if (!t || !t->owner_cookie) {
+		if (task->bpf_storage)
+			hand_on(current, task);
 		return 0;
+	}
 	wait = wait_of(task, 0);
 	if (t->flags & THREAD_JOB && (u32)task->pid == t->waker_tid)
 		job_told(t, current, bpf_ktime_get_ns(), wait != WAIT_NONE);

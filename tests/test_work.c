@@ -196,6 +196,27 @@ static void what_follows_an_answer_is_told_also_when_the_connection_has_gone(voi
 	expect(bed, "");
 }
 
+/* As with gunicorn's threads. */
+static void what_follows_an_answer_is_told_when_another_thread_has_read_the_next(void **state)
+{
+	struct bed *bed = *state;
+	struct wire *a = connection(bed, 0), *b = connection(bed, 1);
+
+	read_request(a, REQUEST("/a"));
+	wire_send_text(a, ANSWER);
+	worked(a, NULL, 0, true, 1);
+	a->work.tid = LOOP + 1;
+	wire_receive_text(a, REQUEST("/b"));
+	worked(a, a, 2, false, 0);
+	a->work.tid = LOOP + 1;
+	a->work.owner_begin = strlen(REQUEST("/a"));
+	wire_send_text(a, ANSWER);
+	expect(bed, "GET /a 200; before /b 1; for /b 2; GET /b 200");
+	worked(b, a, 4, true, 3);
+	read_request(b, REQUEST("/c"));
+	expect(bed, "after 4; before /c 3");
+}
+
 /* The second request of a connection is open when the first one's rest is told. */
 static void the_position_tells_which_request_of_a_connection_is_meant(void **state)
 {
@@ -413,6 +434,7 @@ int main(void)
 		WORK_TEST(reading_another_request_charges_the_one_before),
 		WORK_TEST(what_follows_an_answer_is_told_apart),
 		WORK_TEST(what_follows_an_answer_is_told_also_when_the_connection_has_gone),
+		WORK_TEST(what_follows_an_answer_is_told_when_another_thread_has_read_the_next),
 		WORK_TEST(the_position_tells_which_request_of_a_connection_is_meant),
 		WORK_TEST(what_nobody_is_known_for_is_charged_to_none),
 		WORK_TEST(a_move_to_another_request_is_told_without_a_call),
