@@ -27,21 +27,19 @@ AGENT = os.environ.get("BITTERN") or str(HERE.parent.parent / "build/bittern")
 
 
 PORTS = range(10000, 20000)  # below those that the kernel gives to who connects or asks for any
-_given = set()
+_untried = random.sample(PORTS, len(PORTS))
 
 
 def free_port():
     """A port that nobody has, and that nobody gets before it is used: never the same twice."""
-    for port in random.sample(PORTS, len(PORTS)):
+    while True:
+        port = _untried.pop()
         with socket.socket() as s:
             try:
                 s.bind(("localhost", port))
+                return port
             except OSError:
-                continue
-        if port not in _given:
-            _given.add(port)
-            return port
-    raise RuntimeError("no free port")
+                pass
 
 
 def wait_for(condition, what, timeout=20, step=0.01):

@@ -118,14 +118,21 @@ def lost(page):
     return page.losses().get("tls_probe_late", 0)
 
 
+def wait_taken_off(bittern):
+    """Until the probes are gone of which the agent knows by now that nobody needs them: threads of
+    its own take them off."""
+    bittern.scrape()
+    wait_for(lambda: len(os.listdir(f"/proc/{bittern.pid}/task")) == 1, "end of its threads")
+
+
 def test_a_node_that_serves_tls_late_is_seen_from_the_first_request(agent, node, certificate):
     bittern = agent()
     shop = node()
     assert not load.run(shop.address, users(LONG)).errors
-    bittern.scrape()
+    wait_taken_off(bittern)
     port = free_port()
     assert get(shop.port, f"/serve?port={port}") == "serving"
-    time.sleep(0.1)
+    bittern.scrape()  # by the answer the probe is back; on a busy machine that takes its time
     result = load.run(("127.0.0.1", port), users(50), connections=5, tls=certificate.client())
     assert not result.errors
     shop.settle()
@@ -150,7 +157,7 @@ def older_node(agent, node):
         shop = node(TLS_PORT=str(tls_port))
         bittern = agent()
         assert not load.run(shop.address, users(LONG)).errors
-        bittern.scrape()
+        wait_taken_off(bittern)
         return bittern, shop, ("127.0.0.1", tls_port)
     return start
 
@@ -210,8 +217,8 @@ def test_what_is_asked_before_a_probe_is_back_is_counted_as_lost(agent, node, tl
     address = ("127.0.0.1", tls_port) if scheme == "https" else shop.address
     tls = certificate.client() if scheme == "https" else None
     assert not load.run(address, users(LONG), tls=tls).errors
-    bittern.scrape()
-    time.sleep(1)  # the probe is being taken off
+    time.sleep(1)
+    wait_taken_off(bittern)
     calls = [load.Request("GET", f"/call?port={backend.port}&count=40")]
     with held(bittern):
         assert not load.run(address, calls, connections=1, tls=tls).errors

@@ -3,8 +3,6 @@
 
 import collections
 import json
-import os
-import socket
 import urllib.parse
 import urllib.request
 
@@ -12,7 +10,8 @@ import pytest
 
 from expect import assert_same
 from frameworks import BIN, NODE
-from test_clients import COMMANDS, DURATION, LIBRARIES, Library, Scene
+from harness import free_port
+from test_clients import COMMANDS, DURATION, LIBRARIES, NOT_SOON, Library, Scene
 
 SESSIONS = 50
 SERVED = "http_server_request_duration_seconds_count"
@@ -49,7 +48,7 @@ def test_a_read_timeout_of_the_library_is_a_timeout(scene, library):
     at = scene(library)
     assert at.call("/status?code=200") == [200]
     at.expect("ok", 200)
-    results = at.call("/slow?ms=1500", count=2, timeout=0.5)
+    results = at.call(f"/slow?ms={NOT_SOON}", count=2, timeout=0.5)
     assert 200 not in results and len(results) == 2
     at.expect("timeout", "", "timeout", count=2)
     at.check()
@@ -63,26 +62,11 @@ def test_a_server_that_closes_has_given_no_response(scene, library):
     at.check()
 
 
-def free_ports(count):
-    """Ports that no connection takes for its own end: below those that the kernel gives."""
-    ports = []
-    for port in range(20000 + os.getpid() % 5000, 32000):
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                ports.append(port)
-            except OSError:
-                continue
-        if len(ports) == count:
-            return ports
-    raise RuntimeError("no free ports")
-
-
 class Many:
     """A server on many ports, and what was asked at each."""
 
     def __init__(self, service, certificate, command, loop="asyncio"):
-        self.ports = free_ports(SESSIONS)
+        self.ports = [free_port() for _ in range(SESSIONS)]
         self.service = service(command, "many", env={
             **certificate.environment, "MANY_LOOP": loop,
             "MANY_PORTS": ",".join(map(str, self.ports))})
