@@ -99,7 +99,8 @@ $(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)): $(B)/tests/tls_bed.o | $(B)/tests/tl
 $(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)) $(B)/tests/test_tls_places: | $(TLS_MADE)
 # Which probes each process has, without any: what attaches them is the test's own.
 $(B)/tests/test_tls: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,uprobes_know_processes \
-	capture_program $(addprefix tls_libraries_,open set_wanted set_groups cover stats close))
+	capture_program \
+	$(addprefix tls_libraries_,open set_wanted set_groups cover run stats close))
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)

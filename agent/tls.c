@@ -73,6 +73,7 @@ struct tls {
 	struct tls_probe probes[PROBE_COUNT];
 	struct processes undecided; /* they have all groups */
 	struct processes decided; /* they have not */
+	bool runs; /* what is wanted from now on may be without probes at first */
 	uint64_t missed_requests;
 };
 
@@ -151,8 +152,10 @@ int tls_fd(const struct tls *t)
 
 void tls_run(struct tls *t, uint64_t now_ns)
 {
-	if (t)
-		tls_libraries_run(t->libraries, now_ns);
+	if (!t)
+		return;
+	tls_libraries_run(t->libraries, now_ns);
+	t->runs = true;
 }
 
 void tls_set_wanted(struct tls *t, pid_t pid, bool wanted)
@@ -163,7 +166,10 @@ void tls_set_wanted(struct tls *t, pid_t pid, bool wanted)
 	remove_process(&t->decided, pid);
 	tls_libraries_set_wanted(t->libraries, pid, wanted);
 	if (wanted)
-		add(&t->undecided, (struct process){.pid = pid});
+		add(&t->undecided, (struct process){
+					   .pid = pid,
+					   .lacked = t->runs ? TLS_GROUPS_ALL : 0,
+				   });
 }
 
 /* What it uses from now on it has at once, and all else for another while. */

@@ -197,6 +197,14 @@ static __always_inline bool is_answer(const u8 *first)
 	return begins_response(first, FIRST_BYTES) && first[9] != '1';
 }
 
+/* The answer to a request that was not seen: not node's own to what its parser found to be none. */
+static __always_inline bool is_unasked(const u8 *first, bool has_parsed)
+{
+	bool is_bad_request = first[9] == '4' && first[10] == '0' && first[11] == '0';
+
+	return is_answer(first) && !(has_parsed && is_bad_request);
+}
+
 /* What a client in node is given to write before the handshake's end it writes again and again
  * until then. */
 static __always_inline bool is_repeated(struct session *s, const struct call *call)
@@ -282,7 +290,8 @@ __noinline int session_moved_any(struct session *s, u64 buffer, u32 len, u32 dir
 		}
 		if (s->ssl && c->flags & CONNECTION_ACCEPTED && direction == DIRECTION_SENT &&
 		    is_answer(call.first)) {
-			emit_event(c->cookie, TLS_UNASKED);
+			if (is_unasked(call.first, s->has_parsed))
+				emit_event(c->cookie, TLS_UNASKED);
 			return 0;
 		}
 		identify(c, &call);

@@ -317,8 +317,13 @@ static __always_inline int parse(struct pt_regs *context, u64 cookie)
 		/* Where the probe is new it may be the rest of a body. */
 		if (!(t->last.flags & CONNECTION_ACCEPTED) ||
 		    bpf_probe_read_user(&first, sizeof(first), (void *)data) ||
-		    !begins_request(&first, len < FIRST_BYTES ? len : FIRST_BYTES))
+		    !begins_request(&first, len < FIRST_BYTES ? len : FIRST_BYTES)) {
+			if (s)
+				s->has_parsed = 1;
+			else
+				t->parsed = t->last.socket;
 			return 0;
+		}
 		if (!s)
 			s = session_of_socket(&t->last);
 	}
@@ -387,7 +392,7 @@ static __always_inline bool is_missed(const struct tls_thread *t, const struct c
 
 	__builtin_memcpy(&first, t->write_first, sizeof(first));
 	if (socket->flags & CONNECTION_ACCEPTED) {
-		if (is_answer(first.bytes))
+		if (is_unasked(first.bytes, t->parsed == socket->cookie))
 			emit_event(0, TLS_UNASKED);
 		return true;
 	}

@@ -27,7 +27,7 @@ struct session {
 	u8 peer_closed;
 	u8 has_socket_inside; /* the library reads and writes the socket itself */
 	u8 write_blocked; /* which did not take what was last written: that is written again */
-	u8 unused;
+	u8 has_parsed; /* node: what began no request, while none was known */
 	u64 first_write; /* the first bytes of what was written first */
 };
 
@@ -127,6 +127,7 @@ struct tls_thread {
 	u64 write_ssl; /* 0: nothing */
 	u64 write_buffer;
 	u8 write_first[16]; /* by the time that it leaves node may have freed the buffer */
+	u64 parsed; /* the same of a socket that has no session */
 	u32 write_len;
 	u8 parses; /* in node: what it parses next is plaintext of that socket */
 	u8 awaits_read; /* no SSL_read() since it last received */

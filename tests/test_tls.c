@@ -30,6 +30,12 @@ struct bpf_program *__wrap_capture_program(const struct capture *c, const char *
 int __wrap_tls_libraries_open(struct tls_libraries **out,
 			      const struct tls_libraries_config *config);
 void __wrap_tls_libraries_set_wanted(struct tls_libraries *t, pid_t pid, bool wanted);
+void __wrap_tls_libraries_run(struct tls_libraries *t, uint64_t now_ns)
+{
+	(void)t;
+	(void)now_ns;
+}
+
 void __wrap_tls_libraries_set_groups(struct tls_libraries *t, pid_t pid, unsigned groups);
 bool __wrap_tls_libraries_cover(const struct tls_libraries *t, pid_t pid);
 struct tls_libraries_stats __wrap_tls_libraries_stats(const struct tls_libraries *t);
@@ -269,6 +275,19 @@ static void what_no_probe_was_there_for_is_counted(void **state)
 	assert_int_equal(tls_stats(t).missed_requests, 3);
 }
 
+static void what_a_new_process_answers_before_it_has_probes_is_counted(void **state)
+{
+	struct tls *t = *state;
+
+	tls_run(t, 1);
+	tell(t, TLS_UNASKED); /* it was there before the probes were */
+	assert_int_equal(tls_stats(t).missed_requests, 0);
+	tls_set_wanted(t, SHOP, true); /* it is another program now */
+	tell(t, TLS_UNASKED);
+	tell(t, TLS_UNHEARD);
+	assert_int_equal(tls_stats(t).missed_requests, 2);
+}
+
 static void what_a_server_asks_without_a_probe_is_counted(void **state)
 {
 	struct tls *t = *state;
@@ -374,6 +393,7 @@ int main(void)
 		TLS_TEST(a_certificate_brings_the_parser_back),
 		TLS_TEST(a_server_that_asks_others_has_its_reads_probed),
 		TLS_TEST(what_no_probe_was_there_for_is_counted),
+		TLS_TEST(what_a_new_process_answers_before_it_has_probes_is_counted),
 		TLS_TEST(what_a_server_asks_without_a_probe_is_counted),
 		TLS_TEST(a_fork_of_a_process_with_tls_is_wanted_and_undecided),
 		TLS_TEST(a_process_that_ends_is_forgotten_and_its_pid_begins_anew),

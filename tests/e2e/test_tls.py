@@ -2,6 +2,7 @@
 """HTTPS: services that terminate TLS themselves. The truth is what the application counted."""
 
 import http.client
+import socket
 import time
 
 import pytest
@@ -93,6 +94,19 @@ def test_without_probes_tls_is_not_decoded_and_said_so(agent, tls_service, certi
                            service_name="node-shop")
     assert page.total("bittern_service_undecoded_connections_total",
                       service_name="node-shop") == 4
+
+
+def test_what_is_no_request_inside_tls_is_no_loss(agent, tls_service, certificate):
+    """Its parser finds none in it, and node answers: as if a request had passed unseen."""
+    bittern = agent()
+    shop = tls_service("node")
+    for _ in range(3):
+        with certificate.client().wrap_socket(socket.create_connection(shop.address),
+                                              server_hostname="localhost") as client:
+            client.sendall(b"no request\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+    result = load.run(shop.address, load.mixed(60), tls=certificate.client())
+    check(bittern, shop, "node", result)
 
 
 def test_tls_that_another_library_reads_is_not_decoded_and_said_so(agent, tls_service, certificate):
