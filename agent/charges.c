@@ -8,6 +8,7 @@
 #define USUAL_STEP_NS 1000
 #define USUAL_FIRST 16 /* values that may be far off */
 #define BURST_MIN_NS 500000 /* shorter ones pass for work */
+#define AFTER_MAX_NS 50000000 /* from an answer to a job that may be for it */
 #define LEARNING_SHARE 8 /* a turn moves what is learned by one part of so many */
 #define TURN_FIRST_NS 100000 /* before anything is learned */
 #define TURN_LEAST_NS 1000
@@ -331,12 +332,16 @@ static void on_job_track(void *context, uint32_t pid, uint32_t tid)
 void charges_job(struct charges *c, const struct record_job *record)
 {
 	struct service *service = services_of(c->services, (pid_t)record->head.pid);
+	const struct exchange_ended *ended;
 
 	if (!service || service->runtime != RUNTIME_PYTHON) {
 		exchanges_job(c->exchanges, &record->work);
 		return;
 	}
 	service->undecided_ns += (int64_t)record->work.owner.cpu_ns;
+	ended = exchanges_ended(c->exchanges, &record->work);
+	if (ended && record->begin_ns > ended->end_ns + AFTER_MAX_NS)
+		ended = NULL;
 	pool_jobs_job(c->jobs, &(struct pool_job){
 				       .pid = record->head.pid,
 				       .tid = record->work.tid,
@@ -349,6 +354,9 @@ void charges_job(struct charges *c, const struct record_job *record)
 				       .major_faults = record->work.owner.major_faults,
 				       .ended = true,
 				       .unwoken = record->unwoken,
+				       .last = record->last,
+				       .service = ended ? ended->service : NULL,
+				       .route = ended ? ended->route : NULL,
 			       });
 }
 

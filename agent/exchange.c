@@ -358,6 +358,11 @@ void exchanges_forget_service(struct exchanges *e, const struct service *service
 	connections_forget_service(&e->connections, service);
 }
 
+const struct exchange_ended *exchanges_ended(const struct exchanges *e, const struct work *work)
+{
+	return connections_ended(&e->connections, work->owner_cookie, work->owner_begin);
+}
+
 void exchanges_list_work_begin(struct exchanges *e)
 {
 	e->work_list_id++;

@@ -117,6 +117,7 @@ struct exchange {
 struct exchange_ended {
 	struct service *service; /* NULL: there is none */
 	const struct route *route;
+	uint64_t end_ns;
 	uint32_t begin; /* stream position, the low bits */
 	uint32_t tid; /* the thread that read it; 0: not known */
 };
@@ -186,6 +187,8 @@ void exchanges_io(struct exchanges *e, const struct record_io *io);
 void exchanges_work(struct exchanges *e, const struct work *work);
 /* A pool's thread did this for the request that its loop worked for when it gave it the job. */
 void exchanges_job(struct exchanges *e, const struct work *work);
+/* The owner, if it is done; NULL: that is not known. */
+const struct exchange_ended *exchanges_ended(const struct exchanges *e, const struct work *work);
 void exchanges_state(struct exchanges *e, const struct record_state *state);
 /* A TLS session has ended: one that no socket tells of, or one that its client gave up. */
 void exchanges_session_end(struct exchanges *e, const struct record_tls *end);

@@ -37,9 +37,9 @@ static void tell_done(struct pairing *p, struct connection *c, struct exchange *
 	x->cut_short = cut_short;
 	if (x->service && (x->head_complete || x->status)) {
 		p->sink.done(p->sink.context, x);
-		connections_done(
-			p->connections, c,
-			&(struct exchange_ended){x->service, x->route, (uint32_t)x->begin, x->tid});
+		connections_done(p->connections, c,
+				 &(struct exchange_ended){x->service, x->route, x->end_ns,
+							  (uint32_t)x->begin, x->tid});
 	}
 	drop(p, x);
 }

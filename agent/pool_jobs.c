@@ -56,6 +56,8 @@ static void decide(struct pool_jobs *p, struct pool_task *task)
 	pool_owner_weigh(&loop->line, &task->work, &p->candidates);
 	p->stats.orphans += !p->candidates.count;
 	pool_shares_make(&task->shares, &p->candidates);
+	if (!p->candidates.count)
+		pool_shares_assign(&task->shares, task->service, task->route);
 	if (!pool_owner_in_vain(&loop->line, &task->work))
 		loop->sureness += UNSURE_STEP * (pool_shares_sure(&task->shares) - loop->sureness);
 	pool_owner_learn(&loop->line, &task->work, &p->candidates);
@@ -304,6 +306,32 @@ static struct pool_loop *find_loop(struct pool_jobs *p, uint32_t pid, uint32_t t
 	return loop;
 }
 
+/* A thread that ends so soon was begun for one request (Django does that): what it did is one job,
+ * and when that began it was the next one's turn. */
+static void join_jobs(struct pool_jobs *p, struct pool_task *last)
+{
+	struct pool_task *first = last, *task, *next;
+
+	for (task = last; task; task = pool_tables_earlier(task))
+		if (!task->decided && task->loop == last->loop &&
+		    task->work.begin_ns < first->work.begin_ns)
+			first = task;
+	for (task = last; task; task = next) {
+		next = pool_tables_earlier(task);
+		if (task == first || task->decided || task->loop != last->loop)
+			continue;
+		first->used.cpu_ns += task->used.cpu_ns;
+		first->used.minor_faults += task->used.minor_faults;
+		first->used.major_faults += task->used.major_faults;
+		raise_to(&first->seen_ns, task->seen_ns);
+		raise_to(&first->work.end_ns, task->work.end_ns);
+		free_task(p, task);
+	}
+	first->work.cpu_ns = first->used.cpu_ns;
+	first->work.fault_count = first->used.minor_faults;
+	first->work.ended = true;
+}
+
 void pool_jobs_job(struct pool_jobs *p, const struct pool_job *report)
 {
 	struct pool_task *task =
@@ -328,10 +356,14 @@ void pool_jobs_job(struct pool_jobs *p, const struct pool_job *report)
 	}
 	raise_to(&loop->active_ns, report->seen_ns);
 	task->work.tid = report->tid;
+	task->service = report->service;
+	task->route = report->route;
 	task->id_ns = task->work.begin_ns = report->begin_ns;
 	update(task, report);
 	note_span(task);
 	queue(loop, task);
+	if (report->last)
+		join_jobs(p, task);
 }
 
 /* --- requests --- */
@@ -424,11 +456,17 @@ static void forget_requests(struct pool_jobs *p, const struct link_pair *request
 	}
 }
 
-static void forget_shares(const struct pool_loop *loop, const void *service)
+static void forget_tasks(const struct pool_loop *loop, const void *service)
 {
 	struct link_pair *place;
 	size_t i;
 
+	for (place = loop->waiting.next; place != &loop->waiting; place = place->next) {
+		struct pool_task *task = (struct pool_task *)place;
+
+		if (task->service == service)
+			task->service = task->route = NULL;
+	}
 	for (place = loop->decided.next; place != &loop->decided; place = place->next) {
 		struct pool_shares *shares = &((struct pool_task *)place)->shares;
 
@@ -447,7 +485,7 @@ void pool_jobs_forget_service(struct pool_jobs *p, const void *service)
 
 		forget_requests(p, &loop->line.requests, service);
 		forget_requests(p, &loop->line.dormant, service);
-		forget_shares(loop, service);
+		forget_tasks(loop, service);
 	}
 	pool_tables_remove_routes(&p->tables, service);
 }

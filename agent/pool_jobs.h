@@ -10,7 +10,8 @@
  *    times;
  *  - requests are handed over in the order in which they were read, those that wait for a second
  *    job in the order in which their first one ended;
- *  - whether its last job was done by the same worker;
+ *  - whether its last job was done by the same worker; what a thread does that ends soon is one
+ * job;
  *  - how long before the job the request was read, how long after it the response ended, and how
  *    much CPU and how many page faults the job took, each against how it would look for a request
  * that the job is not for. Clues are histograms that forget, so that they follow the load. What is
@@ -53,6 +54,10 @@ struct pool_job {
 	uint64_t cpu_ns, minor_faults, major_faults;
 	bool ended;
 	bool unwoken; /* the worker had not slept: what it does was handed over before or since */
+	bool last; /* the worker has ended with it */
+	/* Of the request that the loop had worked for, if it was answered: the job's, if none is in
+	 * flight that it could be for. NULL: not known. */
+	const void *service, *route;
 };
 
 /* What is charged: a part of a job. The parts of a job add up to what was reported of it. */
@@ -77,7 +82,7 @@ struct pool_jobs_stats {
 	uint64_t loops_refused; /* jobs of loops beyond the bound: charged to nobody */
 	uint64_t requests_refused; /* requests that no job can be charged to */
 	uint64_t jobs_refused; /* jobs decided at once, for want of room */
-	uint64_t orphans; /* jobs with no request in flight: charged to nobody */
+	uint64_t orphans; /* jobs with no request in flight */
 };
 
 struct pool_jobs;

@@ -60,6 +60,12 @@ void pool_shares_make(struct pool_shares *shares, const struct pool_candidates *
 	shares->count = 1;
 }
 
+void pool_shares_assign(struct pool_shares *shares, const void *service, const void *route)
+{
+	shares->all[0] = (struct pool_share){.service = service, .route = route, .weight = 1};
+	shares->count = 1;
+}
+
 float pool_shares_sure(const struct pool_shares *shares)
 {
 	float sure = 0;

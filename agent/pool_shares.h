@@ -26,9 +26,10 @@ struct pool_amounts {
 	uint64_t cpu_ns, minor_faults, major_faults;
 };
 
-/* By the candidates' probabilities; what is as good as sure is not split. No candidate: nobody's.
- */
+/* By the candidates' probabilities; what is as good as sure is not split. No candidate: nobody's,
+ * or (pool_shares_assign()) a route's whose request is not known. */
 void pool_shares_make(struct pool_shares *shares, const struct pool_candidates *candidates);
+void pool_shares_assign(struct pool_shares *shares, const void *service, const void *route);
 /* The weight of the most likely route. */
 float pool_shares_sure(const struct pool_shares *shares);
 /* Charges amounts, unless they are all 0. */

@@ -93,6 +93,15 @@ struct pool_task *pool_tables_running(const struct pool_tables *t, uint32_t pid,
 	return task;
 }
 
+struct pool_task *pool_tables_earlier(const struct pool_task *task)
+{
+	struct pool_task *earlier = task->next;
+
+	while (earlier && (earlier->tid != task->tid || earlier->loop->pid != task->loop->pid))
+		earlier = earlier->next;
+	return earlier;
+}
+
 struct pool_task *pool_tables_add_task(struct pool_tables *t, struct pool_loop *loop, uint32_t tid)
 {
 	struct pool_task **bucket = &t->task_buckets[bucket_of(loop->pid, tid)];

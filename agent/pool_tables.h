@@ -32,6 +32,7 @@ struct pool_task {
 	uint64_t seen_ns;
 	struct pool_amounts used, charged;
 	struct pool_shares shares; /* once decided */
+	const void *service, *route; /* whose it is if no request is in flight */
 	uint32_t tid;
 	bool decided;
 };
@@ -56,6 +57,8 @@ void pool_tables_remove_loop(struct pool_tables *t, struct pool_loop *loop);
 /* A job of the worker: that one which began then, or the one that has not ended. */
 struct pool_task *pool_tables_task(const struct pool_tables *t, uint32_t pid, uint32_t tid,
 				   uint64_t begin_ns);
+/* Another one of the same worker, added before; NULL: there is none. */
+struct pool_task *pool_tables_earlier(const struct pool_task *task);
 struct pool_task *pool_tables_running(const struct pool_tables *t, uint32_t pid, uint32_t tid);
 struct pool_task *pool_tables_add_task(struct pool_tables *t, struct pool_loop *loop, uint32_t tid);
 void pool_tables_remove_task(struct pool_tables *t, struct pool_task *task);

@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #define TASK_SLEEPS 3 /* TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE */
+#define TASK_IS_DEAD 0x80 /* TASK_DEAD */
 #define WOKEN_IN_VAIN_NS 20000 /* another thread had taken the job */
 #define LISTED_MIN_NS 1000000
 #define FUTEX_COMMAND 0x7f /* without its flags */
@@ -99,7 +100,7 @@ static __always_inline void job_ends(struct thread *t, struct task_struct *task,
 
 	t->told_minor = task->min_flt;
 	t->told_major = task->maj_flt;
-	if (t->told_ns || cpu_ns - t->marked_ns > WOKEN_IN_VAIN_NS)
+	if (t->told_ns || cpu_ns - t->marked_ns > WOKEN_IN_VAIN_NS || t->flags & THREAD_ENDS)
 		emit_job(t, task->tgid, task->pid, time_ns, cpu_ns);
 	t->marked_ns = cpu_ns;
 	t->marked_minor = t->told_minor;
@@ -134,7 +135,8 @@ static __always_inline void sleeps(struct thread *t, struct task_struct *task, u
 	t->slept_major = t->waited_major;
 }
 
-static __always_inline void leaves_cpu(struct task_struct *task, u64 time_ns, bool sleeping)
+/* state: of a task that gives up its CPU by itself; 0: it was taken from it. */
+static __always_inline void leaves_cpu(struct task_struct *task, u64 time_ns, unsigned int state)
 {
 	struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 
@@ -144,8 +146,10 @@ static __always_inline void leaves_cpu(struct task_struct *task, u64 time_ns, bo
 		t->marked_ns += task->se.sum_exec_runtime - (t->base_ns + (time_ns - t->on_ns));
 		t->flags &= ~THREAD_FRESH;
 	}
-	if (sleeping)
+	if (state & TASK_SLEEPS)
 		sleeps(t, task, time_ns);
+	else if (state & TASK_IS_DEAD && t->flags & THREAD_JOB)
+		job_ends(t, task, time_ns);
 }
 
 SEC("tp_btf/sched_switch")
@@ -159,7 +163,7 @@ int BPF_PROG(cpu_switch, bool preempt, struct task_struct *prev, struct task_str
 		return 0;
 	time_ns = bpf_ktime_get_ns();
 	if (prev->bpf_storage)
-		leaves_cpu(prev, time_ns, !preempt && prev_state & TASK_SLEEPS);
+		leaves_cpu(prev, time_ns, preempt ? 0 : prev_state);
 	if (!next->bpf_storage)
 		return 0;
 	t = bpf_task_storage_get(&threads, next, NULL, 0);
@@ -315,7 +319,8 @@ int BPF_PROG(cpu_thread, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-/* What a thread did last is told when it ends. */
+/* What a thread did last is told when it ends; of a job when it leaves its CPU for good, since its
+ * end takes about as long as Django's jobs do that close a response. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(cpu_exit, struct task_struct *task)
 {
@@ -329,13 +334,11 @@ int BPF_PROG(cpu_exit, struct task_struct *task)
 	if (!t || !t->owner_cookie)
 		return 0;
 	if (t->flags & THREAD_JOB) {
-		t->told_minor = task->min_flt;
-		t->told_major = task->maj_flt;
-		emit_job(t, task->tgid, task->pid, time_ns, thread_clock(t, task, time_ns));
-	} else {
-		thread_mark(t, task, time_ns, MARK_RESUMED, &work);
-		emit_work(&work, task->tgid, time_ns);
+		t->flags |= THREAD_ENDS;
+		return 0;
 	}
+	thread_mark(t, task, time_ns, MARK_RESUMED, &work);
+	emit_work(&work, task->tgid, time_ns);
 	t->owner_cookie = 0;
 	return 0;
 }

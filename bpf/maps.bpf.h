@@ -93,6 +93,7 @@ enum thread_flags {
 	THREAD_FRESH = 16, /* it had no storage when it came to its CPU */
 	THREAD_TOLD = 32, /* THREAD_JOB: told_ns is certain */
 	THREAD_HANDS_ON = 64, /* it reads none itself, and wakes others that do */
+	THREAD_ENDS = 128,
 };
 
 struct {

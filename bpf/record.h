@@ -201,7 +201,8 @@ struct record_job {
 	__u64 begin_ns;
 	__u64 told_ns; /* when it last woke that thread, or sent to it: the result; 0: it did not */
 	__u32 waker_tid;
-	__u32 unwoken; /* 1: it began where the one before ended, without sleep */
+	__u16 unwoken; /* 1: it began where the one before ended, without sleep */
+	__u16 last; /* 1: the thread has ended with it */
 };
 
 /* Data slices come in these sizes: the verifier wants constants. */

@@ -166,6 +166,7 @@ __weak __noinline int emit_job(struct thread *t, u32 pid, u32 tid, u64 time_ns, 
 	record->told_ns = t->told_ns;
 	record->waker_tid = t->waker_tid;
 	record->unwoken = t->unwoken;
+	record->last = !!(t->flags & THREAD_ENDS);
 	if ((s64)(cpu_ns - t->marked_ns) > 0)
 		record->work.owner.cpu_ns = cpu_ns - t->marked_ns;
 	record->work.owner.minor_faults = t->told_minor - t->marked_minor;

@@ -99,6 +99,7 @@ static void a_thread_that_is_woken_without_timeout_does_a_job(void **state)
 		assert_int_equal(job->waker_tid, syscall(SYS_gettid));
 		assert_int_equal(job->work.owner_cookie, pair->cookie);
 		assert_int_equal(job->unwoken, 0);
+		assert_int_equal(job->last, 0);
 		assert_cpu(job->work.owner.cpu_ns, w->burnt, 3 * w->burnt);
 		assert_in_range(job->begin_ns, begin_ns, job->told_ns);
 		assert_in_range(job->told_ns, begin_ns, job->head.time_ns);
@@ -138,6 +139,7 @@ static void a_new_thread_does_a_job_until_it_ends(void **state)
 	job = expect_job(bed);
 	assert_int_equal(job->work.owner_cookie, pair->cookie);
 	assert_int_equal(job->waker_tid, syscall(SYS_gettid));
+	assert_int_equal(job->last, 1);
 	assert_cpu(job->work.owner.cpu_ns, burnt, 3 * burnt);
 	answer(bed, pair);
 }

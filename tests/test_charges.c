@@ -407,6 +407,30 @@ static void a_job_of_another_loop_than_pythons_is_its_owners_at_once(void **stat
 	assert_int_equal(pool_jobs_stats(bed->charges.jobs).loop_count, 0);
 }
 
+/* As Django's that close a response. */
+static void a_job_after_the_answer_is_charged_to_what_the_loop_answered_last(void **state)
+{
+	struct account_bed *bed = *state;
+	struct record_job record = {
+		.head = {.pid = 100, .kind = RECORD_JOB},
+		.work = {.tid = WORKER, .owner.cpu_ns = 4 * MS},
+		.waker_tid = LOOP,
+	};
+
+	serve_request(bed, GET("/a"), 0, 100 * US);
+	record.begin_ns = bed->wire.now_ns + 100 * US;
+	record.head.time_ns = record.begin_ns + 4 * MS;
+	record.work.owner_cookie = bed->wire.cookie;
+	charges_job(&bed->charges, &record);
+	charges_settle(&bed->charges, record.head.time_ns + 2 * POOL_JOBS_DELAY_NS);
+	expect_series(bed, INSTRUMENT_COST, "/a 4100us 0+0");
+	record.begin_ns += WIRE_SECOND; /* whatever the loop does by itself */
+	record.head.time_ns += WIRE_SECOND;
+	charges_job(&bed->charges, &record);
+	charges_settle(&bed->charges, record.head.time_ns + 2 * POOL_JOBS_DELAY_NS);
+	expect_series(bed, INSTRUMENT_COST, "/a 4100us 0+0");
+}
+
 static void a_job_with_no_request_is_nobodys(void **state)
 {
 	struct account_bed *bed = *state;
@@ -536,6 +560,7 @@ int main(void)
 		ACCOUNT_TEST(new_memory_in_a_turn_is_split_by_who_takes_it),
 		ACCOUNT_TEST(a_job_is_charged_to_the_request_in_flight_on_its_loop),
 		NODE_TEST(a_job_of_another_loop_than_pythons_is_its_owners_at_once),
+		ACCOUNT_TEST(a_job_after_the_answer_is_charged_to_what_the_loop_answered_last),
 		ACCOUNT_TEST(a_job_with_no_request_is_nobodys),
 		ACCOUNT_TEST(a_process_that_has_gone_leaves_no_job_behind),
 		ACCOUNT_TEST(the_rest_of_what_the_service_used_is_unattributed),

@@ -3,15 +3,16 @@
 
 A service of services/cost burns what a request asks for and notes what that was by the clock of its
 thread. The truth of a route is that, and what its framework takes for a request that burns nothing:
-the process's CPU clock over loads of such alone. Together with other routes, requests cost more
-(threads compete for the interpreter) or less (fewer wake-ups) than alone; how much in all the
-process's clock tells, and the truth lies between the two: the table says how many routes hold
-against alone, which a light one beside a pool's threads may not. All of these are CPU clocks, which
-do not run while others have the CPU. The table goes to build/cpu-truth.txt."""
+the process's CPU clock over loads of such alone. These are CPU clocks, which do not run while
+others have the CPU; but what the same work takes by them depends on what else the machine does, and
+on how often the CPU has slept in between. So both are measured in short rounds, in turn, at the
+same pace. The table goes to build/cpu-truth.txt."""
 
 import collections
 import dataclasses
+import functools
 import json
+import operator
 import os
 import random
 import statistics
@@ -38,11 +39,11 @@ BURST = (1, 5)  # requests at once
 BUSY = 0.35  # of one CPU, by the requests: others may be busy as well
 WARM_UP_US = 50
 OWN_US = 400  # of a request, for the pace only
-WARM_UP, ALONE, ROUNDS = 400, 25, 6  # requests of a kind
-LOADED_S = 4
+WARM_UP, ALONE = 400, 50  # requests of a kind; ALONE in each round
+ROUNDS, LOADED_S = 5, 1  # in each round
+FRESH_S = 1.05  # what a process has used is read once a second at most
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 IDLE = 0.25  # of all CPUs: the load takes about a third of two
-ELSE_VARIES = 0.2  # what requests leave to {unattributed}, from one load to the next
 PAGES = 20 * 1024 * 1024 // os.sysconf("SC_PAGESIZE")
 
 
@@ -114,6 +115,10 @@ class Spent:
     background_s: float
     processes_s: float
 
+    def __add__(self, other):
+        return Spent(*(getattr(self, f.name) + getattr(other, f.name)
+                       for f in dataclasses.fields(self)))
+
 
 class Counted(NamedTuple):
     """By bittern: of each route."""
@@ -141,6 +146,9 @@ class Counted(NamedTuple):
             differences.append(collections.Counter(
                 {key: value - then[key] for key, value in now.items()}))
         return Counted(*differences)
+
+    def __add__(self, other):
+        return Counted(*(one + two for one, two in zip(self, other)))
 
 
 def clock_s(pid):
@@ -179,6 +187,7 @@ class Bench:
     """A service of a stack, what it spent since the last time, and a pace that does not vary."""
 
     def __init__(self, service, stack, backend, tmp, clock):
+        self.routes = stack.routes
         self.kinds = sorted(set(map(kind, stack.routes)))
         self.burner = tmp / "burner-on"
         env = {"BURN_FILE": str(self.burner), "BACKEND_PORT": str(backend),
@@ -199,11 +208,11 @@ class Bench:
     def cpu_s(self):
         return sum(map(clock_s, self.processes()))
 
-    def bursts(self, routes, seconds=None, count=None):
-        """At random, but every time the same: so many requests, or for so long, so many a second
-        that the CPU is as busy whatever they burn. routes: path -> us to burn."""
-        rng = random.Random(1)
-        mean_s = (statistics.mean(routes.values()) + OWN_US) / 1e6 / BUSY
+    def bursts(self, routes, seed=1, seconds=None, count=None):
+        """At random, but the same for a seed: so many requests, or for so long, as many a second as
+        make the CPU busy if they are of all routes. routes: path -> us to burn."""
+        rng = random.Random(seed)
+        mean_s = (statistics.mean(self.routes.values()) + OWN_US) / 1e6 / BUSY
         requests = [request(path, us) for path, us in routes.items()]
         count = count or int(seconds / mean_s)
         while count > 0:
@@ -246,32 +255,21 @@ class Bench:
         assert spent.count.total() == requests
         return spent
 
-    def own_ms(self):
-        """What requests of each kind cost that burn nothing, some of each kind by themselves, in
-        turns, so that all have the same of what else goes on: kind -> values."""
-        processes, clocks, own = self.processes(), [], {kind: [] for kind in self.kinds}
-
-        def read():
-            clocks.append(sum(map(clock_s, processes)))
+    def own_s(self, seed):
+        """Kind -> what a request of it costs that burns nothing, some by themselves."""
+        processes, clocks = self.processes(), []
 
         def bursts():
-            yield 0, read
-            for kind in self.kinds * ROUNDS:
-                yield from self.bursts({f"/{kind}/none": 0}, count=ALONE)
-                yield 0.01, read
+            for kind in self.kinds:
+                yield 0.01, lambda: clocks.append(sum(map(clock_s, processes)))
+                yield from self.bursts({f"/{kind}/none": 0}, seed, count=ALONE)
+            yield 0.01, lambda: clocks.append(sum(map(clock_s, processes)))
         self.spend(bursts())
-        for kind, before, after in zip(self.kinds * ROUNDS, clocks, clocks[1:]):
-            own[kind].append((after - before) * 1000 / ALONE)
-        return own
+        return {kind: (after - before) / ALONE
+                for kind, before, after in zip(self.kinds, clocks, clocks[1:])}
 
 
-def middle(values):
-    """The mean of the middle half."""
-    values = sorted(values)
-    return statistics.mean(values[len(values) // 4:len(values) - len(values) // 4])
-
-
-COLUMNS = "     n    burnt   alone together  bittern   off by  allowed   ms a request"
+COLUMNS = "     n    burnt    alone  bittern   off by  allowed   ms a request"
 
 
 class Table:
@@ -279,26 +277,19 @@ class Table:
 
     def __init__(self, title, columns=COLUMNS):
         self.lines, self.wrong = [f"{title:<28}{columns}"], []
-        self.alone = []  # of each route, whether it holds without what loads together add
 
     def judge(self, line, good):
         self.lines.append(f"  {line}{'' if good else '   WRONG'}")
         if not good:
             self.wrong.append(line)
 
-    def route(self, path, spent, counted, own_ms, bound):
-        """own_ms: the least and the most that its framework takes."""
-        n = spent.count[path]
-        burnt_ms = spent.cpu_s[path] * 1000 / n
-        low, high = sorted(burnt_ms + ms for ms in own_ms)
-        found_ms = counted.cpu_s[path] * 1000 / n
-        off_ms = found_ms - min(max(found_ms, low), high)
-        allowed = bound.of(low if off_ms < 0 else high)
-        alone_ms = burnt_ms + own_ms[0]
-        self.alone.append(abs(found_ms - alone_ms) <= bound.of(alone_ms))
-        self.judge(f"{path:<26}{n:>6}{burnt_ms:>9.3f}{burnt_ms + own_ms[0]:>8.3f}"
-                   f"{burnt_ms + own_ms[1]:>9.3f}{found_ms:>9.3f}{off_ms:>+9.3f}{allowed:>9.3f}",
-                   abs(off_ms) <= allowed)
+    def route(self, path, n, burnt_s, own_s, found_s, bound):
+        """Of n requests together. own_s: what its framework takes for so many, alone."""
+        burnt_ms, own_ms, found_ms = (s * 1000 / n for s in (burnt_s, own_s, found_s))
+        truth_ms = burnt_ms + own_ms
+        off_ms, allowed = found_ms - truth_ms, bound.of(truth_ms)
+        self.judge(f"{path:<26}{n:>6}{burnt_ms:>9.3f}{truth_ms:>9.3f}{found_ms:>9.3f}"
+                   f"{off_ms:>+9.3f}{allowed:>9.3f}", abs(off_ms) <= allowed)
 
     def share(self, what, part, whole, low, high=float("inf")):
         self.judge(f"{what:<58}{part * 1000:>9.1f} ms of{whole * 1000:>9.1f} ms"
@@ -343,40 +334,44 @@ def bench(service, tmp_path, node_clock):
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS.keys())
 def test_each_route_is_charged_what_it_burnt(bench, agent, stack):
     bittern = agent()
-    shop, paths = bench(stack), list(stack.routes)
+    shop = bench(stack)
     shop.warm_up()
 
-    def load_twice():
-        alone_ms, spent, pages = [shop.own_ms()], [], [Counted.on(bittern.scrape())]
-        for loud in (False, True):
-            spent.append(shop.spend(shop.bursts(stack.routes, LOADED_S), loud))
-            pages.append(Counted.on(bittern.scrape()))
-        return [*alone_ms, shop.own_ms()], spent, pages
+    def load_in_rounds():
+        rounds, own_s, began = [], collections.Counter(), 0
 
-    (alone_ms, (quiet, loud), pages), is_idle = while_idle(load_twice)
-    quiet_counted, counted = pages[1] - pages[0], pages[2] - pages[1]
-    assert_same(counted.count, loud.count, "requests")
+        def page():
+            nonlocal began
+            time.sleep(max(0, began + FRESH_S - time.monotonic()))
+            began = time.monotonic()
+            return Counted.on(bittern.scrape())
+
+        for seed in range(ROUNDS):
+            alone_s = shop.own_s(seed)
+            before = page()
+            spent = shop.spend(shop.bursts(stack.routes, seed, LOADED_S), loud=True)
+            rounds.append((spent, page() - before))
+            own_s.update({path: n * alone_s[kind(path)] for path, n in spent.count.items()})
+        return (*(functools.reduce(operator.add, each) for each in zip(*rounds)), own_s)
+
+    (spent, counted, own_s), is_idle = while_idle(load_in_rounds)
+    assert_same(counted.count, spent.count, "requests")
 
     table = Table(stack.id)
-    requests_s = loud.processes_s - loud.background_s
-    own_ms = {p: middle([ms for own in alone_ms for ms in own[kind(p)]]) for p in paths}
-    together = (requests_s - loud.cpu_s.total()) * 1000 / sum(
-        own_ms[p] * n for p, n in loud.count.items())
-    for path in paths:
-        table.route(path, loud, counted, (own_ms[path], own_ms[path] * together),
+    for path in stack.routes:
+        table.route(path, spent.count[path], spent.cpu_s[path], own_s[path], counted.cpu_s[path],
                     MIXED_POOL if kind(path) in stack.pools else PLAIN)
     unattributed = counted.cpu_s[UNATTRIBUTED]
     routes = counted.cpu_s.total() - unattributed
-    table.lines.append(f"  against alone {sum(table.alone)} of {len(paths)} routes hold")
-    table.judge(f"together requests cost {together:.2f} of alone", 0.5 < together < 2.5)
+    requests_s = spent.processes_s - spent.background_s
+    together = (requests_s - spent.cpu_s.total()) / own_s.total()
+    table.lines.append(f"  what is not burnt takes {together:.2f} of what it takes alone")
     table.share("routes, of what requests took", routes, requests_s, 0.9)
-    else_s = quiet_counted.cpu_s[UNATTRIBUTED]
-    bound = 0.1 + ELSE_VARIES * else_s / loud.background_s
-    table.share(f"{UNATTRIBUTED} without {else_s * 1000:.0f} ms, of the background's clock",
-                unattributed - else_s, loud.background_s, 1 - bound, 1 + bound)
+    table.share(f"{UNATTRIBUTED}, of the background's clock", unattributed, spent.background_s,
+                0.9, 1.1)
     table.lines.append(f"  split between candidates: {counted.split_s.total() * 1000:.0f} ms")
     table.judge(f"losses: {dict(counted.losses)}", not counted.losses.total())
-    table.share("all, of the processes' clocks", routes + unattributed, loud.processes_s,
+    table.share("all, of the processes' clocks", routes + unattributed, spent.processes_s,
                 0.98, 1.02)
     table.finish(is_idle)
 

@@ -7,6 +7,7 @@ const clock = require(process.env.CLOCK);
 const fd = fs.openSync(process.env.TRUTH_FILE, 'a');
 const SHARE = 0.2;
 const TURN_MS = 20;
+const IDLE_MS = 50; // from one look for BURN_FILE to the next
 
 function burn(us) {
   const begin = clock.now();
@@ -27,9 +28,9 @@ function background() {
     const on = fs.existsSync(process.env.BURN_FILE);
     if (on) burn(SHARE * TURN_MS * 1000);
     const now = clock.now();
-    if (on) note('background', now - before);
+    note('background', now - before);
     before = now;
-    setTimeout(turn, on ? (1 - SHARE) * TURN_MS : TURN_MS);
+    setTimeout(turn, on ? (1 - SHARE) * TURN_MS : IDLE_MS);
   };
   turn();
 }
