@@ -188,24 +188,38 @@ static struct usual *turn_of(struct charges *c, const struct exchange *x, enum l
 	return u;
 }
 
+/* One that seemed to have begun when the loop only took long to read may still have all to do: what
+ * it has not used of what its first turn takes is yet to come. */
+static uint64_t expected_of(struct charges *c, const struct exchange *x, enum learned what)
+{
+	uint64_t later = turn_of(c, x, what)->amount, first, had;
+
+	if (!x->begun)
+		return later;
+	first = learned_of(c, x->service, x->class_id, what)->amount;
+	had = what == LEARNED_TURN ? x->costs.cpu_ns
+				   : FAULT * (x->costs.minor_faults + x->costs.major_faults);
+	return first > had && first - had > later ? first - had : later;
+}
+
 static uint64_t expected(struct charges *c, struct exchange *const *list, size_t count,
 			 enum learned what)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < count; i++)
-		sum += turn_of(c, list[i], what)->amount;
+		sum += expected_of(c, list[i], what);
 	return sum;
 }
 
 /* Each one's estimate moves by its share of what all together were off, so that turns of different
  * routes tell what each costs. One turn that is far off does not move it far. */
 static void learn(struct charges *c, struct exchange *const *list, size_t count, enum learned what,
-		  uint64_t amount)
+		  double sum, uint64_t amount)
 {
-	uint64_t sum = expected(c, list, count, what), most = 4 * sum + 1000000;
+	double most = 4 * sum + 1000000;
 	uint64_t least = what == LEARNED_TURN ? TURN_LEAST_NS : TURN_LEAST_FAULTS;
-	double off = (double)(amount < most ? amount : most) - (double)sum;
+	double off = ((double)amount < most ? (double)amount : most) - sum;
 
 	for (size_t i = 0; i < count; i++) {
 		struct usual *u = turn_of(c, list[i], what);
@@ -224,9 +238,8 @@ void charges_worked_turn(struct charges *c, struct exchange *const *list, size_t
 	size_t i;
 
 	for (i = 0; i + 1 < count; i++) {
-		double cpu_share = (double)turn_of(c, list[i], LEARNED_TURN)->amount / ns;
-		double faults_share =
-			(double)turn_of(c, list[i], LEARNED_TURN_FAULTS)->amount / faults;
+		double cpu_share = (double)expected_of(c, list[i], LEARNED_TURN) / ns;
+		double faults_share = (double)expected_of(c, list[i], LEARNED_TURN_FAULTS) / faults;
 		struct costs part = {
 			.cpu_ns = (uint64_t)(cpu_share * (double)costs->cpu_ns),
 			.minor_faults = (uint64_t)(faults_share * (double)costs->minor_faults),
@@ -237,8 +250,8 @@ void charges_worked_turn(struct charges *c, struct exchange *const *list, size_t
 		costs_add(&list[i]->costs, &part);
 	}
 	costs_add(&list[i]->costs, &left);
-	learn(c, list, count, LEARNED_TURN, costs->cpu_ns);
-	learn(c, list, count, LEARNED_TURN_FAULTS,
+	learn(c, list, count, LEARNED_TURN, ns, costs->cpu_ns);
+	learn(c, list, count, LEARNED_TURN_FAULTS, faults,
 	      FAULT * (costs->minor_faults + costs->major_faults));
 }
 

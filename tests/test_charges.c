@@ -322,6 +322,30 @@ static void what_each_route_costs_in_a_turn_is_learned_from_the_sums(void **stat
 	assert_in_range(cpu_us(bed, "/cheap") - cheap_us, 100 * 100, 100 * 210);
 }
 
+/* A loop that took long to read (the last time) had not begun for all that. */
+static void one_that_seemed_to_have_begun_has_its_turn_to_come(void **state)
+{
+	struct account_bed *bed = *state;
+	struct wire dear;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		account_connect(bed, 100, 8000, false);
+		read_request(bed, GET("/dear"));
+		dear = bed->wire;
+		account_connect(bed, 100, 8000, false);
+		worked(bed, i < 99 ? 20 * US : MS, false, 0);
+		bed->wire.work.owner_cookie = dear.cookie;
+		wire_receive_text(&bed->wire, GET("/cheap"));
+		dear.now_ns = bed->wire.now_ns;
+		dear.work = (struct work){.tid = LOOP, .own.cpu_ns = 20 * MS};
+		wire_send_text(&dear, OK);
+		worked(bed, 0, false, 100 * US);
+		wire_send_text(&bed->wire, OK);
+	}
+	assert_in_range(cpu_us(bed, "/cheap"), 100 * 100, 100 * 102);
+}
+
 /* What takes memory is not what takes time. */
 static void new_memory_in_a_turn_is_split_by_who_takes_it(void **state)
 {
@@ -557,6 +581,7 @@ int main(void)
 			what_is_done_between_two_waits_is_the_requests_where_a_loop_has_no_timers),
 		NODE_TEST(without_such_bursts_a_dear_request_is_its_routes),
 		ACCOUNT_TEST(what_each_route_costs_in_a_turn_is_learned_from_the_sums),
+		ACCOUNT_TEST(one_that_seemed_to_have_begun_has_its_turn_to_come),
 		ACCOUNT_TEST(new_memory_in_a_turn_is_split_by_who_takes_it),
 		ACCOUNT_TEST(a_job_is_charged_to_the_request_in_flight_on_its_loop),
 		NODE_TEST(a_job_of_another_loop_than_pythons_is_its_owners_at_once),
