@@ -40,7 +40,7 @@ BUSY = 0.35  # of one CPU, by the requests: others may be busy as well
 WARM_UP_US = 50
 OWN_US = 400  # of a request, for the pace only
 WARM_UP, ALONE = 400, 50  # requests of a kind; ALONE in each round
-ROUNDS, LOADED_S = 5, 1  # in each round
+ROUNDS, LOADED_S = 6, 1.2  # in each round
 FRESH_S = 1.05  # what a process has used is read once a second at most
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 IDLE = 0.25  # of all CPUs: the load takes about a third of two
@@ -269,6 +269,11 @@ class Bench:
                 for kind, before, after in zip(self.kinds, clocks, clocks[1:])}
 
 
+def middle(values):
+    """The mean without the least and the most: a round may have a garbage collection of its own."""
+    return statistics.mean(sorted(values)[1:-1])
+
+
 COLUMNS = "     n    burnt    alone  bittern   off by  allowed   ms a request"
 
 
@@ -340,7 +345,7 @@ def test_each_route_is_charged_what_it_burnt(bench, agent, stack):
     shop.spend(shop.bursts(stack.routes, ROUNDS, LOADED_S), loud=True)
 
     def load_in_rounds():
-        rounds, own_s, began = [], collections.Counter(), 0
+        rounds, alone, began = [], [], 0
 
         def page():
             nonlocal began
@@ -349,16 +354,17 @@ def test_each_route_is_charged_what_it_burnt(bench, agent, stack):
             return Counted.on(bittern.scrape())
 
         for seed in range(ROUNDS):
-            alone_s = shop.own_s(seed)
+            alone.append(shop.own_s(seed))
             before = page()
             spent = shop.spend(shop.bursts(stack.routes, seed, LOADED_S), loud=True)
             rounds.append((spent, page() - before))
-            own_s.update({path: n * alone_s[kind(path)] for path, n in spent.count.items()})
-        return (*(functools.reduce(operator.add, each) for each in zip(*rounds)), own_s)
+        alone_s = {kind: middle(each[kind] for each in alone) for kind in shop.kinds}
+        return (*(functools.reduce(operator.add, each) for each in zip(*rounds)), alone_s)
 
-    (spent, counted, own_s), is_idle = while_idle(load_in_rounds)
+    (spent, counted, alone_s), is_idle = while_idle(load_in_rounds)
     assert_same(counted.count, spent.count, "requests")
 
+    own_s = {path: n * alone_s[kind(path)] for path, n in spent.count.items()}
     table = Table(stack.id)
     for path in stack.routes:
         table.route(path, spent.count[path], spent.cpu_s[path], own_s[path], counted.cpu_s[path],
@@ -366,7 +372,7 @@ def test_each_route_is_charged_what_it_burnt(bench, agent, stack):
     unattributed = counted.cpu_s[UNATTRIBUTED]
     routes = counted.cpu_s.total() - unattributed
     requests_s = spent.processes_s - spent.background_s
-    together = (requests_s - spent.cpu_s.total()) / own_s.total()
+    together = (requests_s - spent.cpu_s.total()) / sum(own_s.values())
     table.lines.append(f"  what is not burnt takes {together:.2f} of what it takes alone")
     table.share("routes, of what requests took", routes, requests_s, 0.9)
     table.share(f"{UNATTRIBUTED}, of the background's clock", unattributed, spent.background_s,
