@@ -437,8 +437,8 @@ void account_undecoded(struct account *a, const struct record_undecoded *record,
 		account_unseen(service, time_ns);
 	else if (begins_http2(record))
 		service->undecoded_counts[is_client ? UNDECODED_CLIENT_HTTP2 : UNDECODED_HTTP2]++;
-	else if (record->len >= 3 && record->first[0] == 0x16 && record->first[1] == 3)
-		account_tls(service, time_ns, library_is_seen); /* RFC 8446, section 5.1 */
+	else if (record->len >= 3 && record->first[0] == TLS_HANDSHAKE && record->first[1] == 3)
+		account_tls(service, time_ns, library_is_seen);
 	else if (record->len)
 		service->undecoded_counts[UNDECODED_OTHER]++;
 }

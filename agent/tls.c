@@ -11,7 +11,6 @@
 #define LIBSSL TLS_FILE_LIBSSL
 #define NODE TLS_FILE_NODE
 #define CALLER (TLS_FILE_LIBSSL | TLS_FILE_CALLER)
-#define HANDSHAKE 22 /* the first byte of its records: RFC 8446, section 5.1 */
 
 struct row {
 	const char *program, *function;
@@ -271,7 +270,7 @@ void tls_record(struct tls *t, const struct record *record)
 		on_io(t, record->io);
 		break;
 	case RECORD_UNDECODED:
-		if (record->undecoded->first[0] == HANDSHAKE)
+		if (record->undecoded->first[0] == TLS_HANDSHAKE)
 			use(t, pid, TLS_GROUP_SERVER);
 		break;
 	case RECORD_TLS:

@@ -12,7 +12,6 @@
 #define TRIES_MAX 1000 /* calls looked at before an older connection rests ... */
 #define RECHECK_NS 1000000000ull /* ... and how long */
 #define HELLO_WAKEUP_NS 1000000000ull
-#define CONTENT_HANDSHAKE 22 /* the first byte of a handshake's records: RFC 8446, section 5.1 */
 
 /* A session of TLS that begins may need probes that user space has taken off: they are to be there
  * before its first request. Under many new sessions a wake-up a second is enough. */
@@ -63,7 +62,7 @@ static __always_inline void emit_undecoded(const struct call *call, enum role ro
 	record->local_port = call->local_port;
 	record->len = call->first_len;
 	__builtin_memcpy(record->first, call->first, FIRST_BYTES);
-	bpf_ringbuf_submit(record, call->first[0] == CONTENT_HANDSHAKE && tls_wanted
+	bpf_ringbuf_submit(record, call->first[0] == TLS_HANDSHAKE && tls_wanted
 					   ? hello_wakeup(call->time_ns)
 					   : record_wakeup(call->time_ns));
 }

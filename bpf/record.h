@@ -119,6 +119,8 @@ struct record_state {
 	__u8 exiting; /* 1: closed by the exit of its process */
 };
 
+#define TLS_HANDSHAKE 22 /* the first byte of a handshake's records: RFC 8446, section 5.1 */
+
 struct record_undecoded {
 	struct record_head head;
 	__u64 cookie;

@@ -22,7 +22,7 @@ __noinline int sends_handshake(struct connection *socket)
 	if (!socket || payload_find(&p, socket) != PAYLOAD_FOUND || (p.iovecs && !payload_next(&p)))
 		return 0;
 	bpf_probe_read_user(&first, sizeof(first), (void *)p.base);
-	return first == CONTENT_HANDSHAKE;
+	return first == TLS_HANDSHAKE;
 }
 
 /* Of a socket whose session is not known: a client speaks HTTP/2; a server cannot be read. */

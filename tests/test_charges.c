@@ -414,15 +414,20 @@ static void a_job_is_charged_to_the_request_in_flight_on_its_loop(void **state)
 	assert_int_equal(costs_of(bed, "/a")->cost.split_ns, 0);
 }
 
-/* Node.js: the request that it worked for when it gave the job away. */
-static void a_job_of_another_loop_than_pythons_is_its_owners_at_once(void **state)
+static struct record_job job_of_4_ms(void)
 {
-	struct account_bed *bed = *state;
-	struct record_job record = {
+	return (struct record_job){
 		.head = {.pid = 100, .kind = RECORD_JOB},
 		.work = {.tid = WORKER, .owner.cpu_ns = 4 * MS},
 		.waker_tid = LOOP,
 	};
+}
+
+/* Node.js: the request that it worked for when it gave the job away. */
+static void a_job_of_another_loop_than_pythons_is_its_owners_at_once(void **state)
+{
+	struct account_bed *bed = *state;
+	struct record_job record = job_of_4_ms();
 
 	serve_request(bed, GET("/a"), 0, 100 * US);
 	record.work.owner_cookie = bed->wire.cookie;
@@ -435,11 +440,7 @@ static void a_job_of_another_loop_than_pythons_is_its_owners_at_once(void **stat
 static void a_job_after_the_answer_is_charged_to_what_the_loop_answered_last(void **state)
 {
 	struct account_bed *bed = *state;
-	struct record_job record = {
-		.head = {.pid = 100, .kind = RECORD_JOB},
-		.work = {.tid = WORKER, .owner.cpu_ns = 4 * MS},
-		.waker_tid = LOOP,
-	};
+	struct record_job record = job_of_4_ms();
 
 	serve_request(bed, GET("/a"), 0, 100 * US);
 	record.begin_ns = bed->wire.now_ns + 100 * US;

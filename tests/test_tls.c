@@ -16,7 +16,6 @@
 #define SHOP 100
 #define OTHER 101
 #define PIDS 1024
-#define HANDSHAKE 22
 
 static struct {
 	unsigned groups[PIDS]; /* 0: not wanted */
@@ -231,9 +230,9 @@ static void a_session_that_begins_brings_the_parser_back(void **state)
 	serve(t, SHOP, 0, TLS_DECIDE_REQUESTS);
 	begin_undecoded(t, 'P'); /* of HTTP/2 without TLS */
 	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE);
-	begin_undecoded(t, HANDSHAKE);
+	begin_undecoded(t, TLS_HANDSHAKE);
 	assert_is_decided(t, TLS_GROUP_BASE | TLS_GROUP_SERVER);
-	begin_undecoded(t, HANDSHAKE); /* nothing new */
+	begin_undecoded(t, TLS_HANDSHAKE); /* nothing new */
 	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE | TLS_GROUP_SERVER);
 }
 
