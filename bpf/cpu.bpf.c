@@ -254,12 +254,13 @@ static __always_inline void hand_over(const struct thread *from, u32 from_tid,
 static __always_inline void hand_on(struct task_struct *current, struct task_struct *task)
 {
 	struct thread *to = bpf_task_storage_get(&threads, task, NULL, 0), *from;
-	u64 time_ns = bpf_ktime_get_ns(), end;
+	u64 time_ns, end;
 	u32 minor, major;
 
 	if (!to || (to->flags & THREAD_WAITS_FOR_NEXT) != THREAD_WAITS_FOR_NEXT ||
 	    wait_of(task, 0) != WAIT_QUEUE || !wakes(current))
 		return;
+	time_ns = bpf_ktime_get_ns();
 	from = thread_of(current, time_ns, true);
 	if (!from)
 		return;
