@@ -11,6 +11,8 @@ mkdir -p build
 log=build/e2e.log
 : >"$log"
 export BITTERN_CACHE=${BITTERN_CACHE:-$HOME/.cache/bittern}
+unset MAKEFLAGS MFLAGS # of the make that runs this
+make=(make -s "-j$(nproc)")
 summary=()
 status=0
 
@@ -39,7 +41,7 @@ kernel_side() {
         echo "SKIPPED the kernel side: neither root nor sudo" >>"$log"
         return 0
     fi
-    make -s check-bpf
+    "${make[@]}" check-bpf
 }
 
 # Whether the programs load on the kernels of other Debian suites.
@@ -50,13 +52,13 @@ other_kernels() {
 
 # Random bytes, endless heads and the like against an agent that stops at the first bad access.
 hostile() {
-    make -s SAN=1 && BITTERN=$PWD/build/san/bittern end_to_end_tests tests/e2e/test_hostile.py
+    "${make[@]}" SAN=1 && BITTERN=$PWD/build/san/bittern end_to_end_tests tests/e2e/test_hostile.py
 }
 
 if [ $# = 0 ]; then
-    part "lint" make -s lint
-    part "unit tests" make -s check
-    part "unit tests under ASan and UBSan" make -s SAN=1 check
+    part "lint" "${make[@]}" lint
+    part "unit tests" "${make[@]}" check
+    part "unit tests under ASan and UBSan" "${make[@]}" SAN=1 check
     part "kernel side" kernel_side
     part "other kernels" other_kernels
 fi
