@@ -30,6 +30,7 @@ LOCK = "/tmp/bittern-e2e.lock"  # of tests/e2e: one agent at a time on this host
 BPFTOOL = "/usr/sbin/bpftool"
 # A libssl of its own for wrk: probes are on files, and would cost it as much as the service.
 WRK_ENVIRONMENT = {**os.environ, "LD_LIBRARY_PATH": str(BUILT / "wrk")}
+GONE_S = 1
 DRAIN_S = 0.25  # the agent has drained its ring by then
 HAS_SCHEDSTAT = pathlib.Path("/proc/self/schedstat").read_text().split()[0] != "0"
 
@@ -43,11 +44,22 @@ def keep_apart():
 ON_SERVICE_CPU = ("taskset", "-c", str(CPUS[0]))
 
 
-def others_attached():
-    """Whether somebody else has programs on bittern's hooks, which cost every round alike."""
+def attached():
+    """Whether there are programs on bittern's hooks."""
     with contextlib.suppress(OSError):
         shown = subprocess.run([BPFTOOL, "prog", "show"], capture_output=True, text=True).stdout
         return any(f" name {name} " in shown for name in ("socket_receive", "socket_send"))
+
+
+def others_attached():
+    """Whether somebody else has programs there, which cost every round alike. Those of an agent
+    that has just ended are listed for a moment more."""
+    deadline = time.monotonic() + GONE_S
+    while attached():
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 @contextlib.contextmanager
