@@ -218,8 +218,8 @@ static void on_io(struct tls *t, const struct record_io *io)
 	process = find(&t->undecided, (pid_t)io->head.pid);
 	if (!process)
 		return;
-	if (is_tls)
-		process->used |= is_server ? TLS_GROUP_SERVER : TLS_GROUP_CLIENT;
+	if (is_tls) /* a client that opens several sessions at once some day */
+		process->used |= is_server ? TLS_GROUP_SERVER : TLS_GROUP_CLIENT | TLS_GROUP_BIO;
 	if (is_server && ++process->requests >= TLS_DECIDE_REQUESTS)
 		decide(t, *process);
 }

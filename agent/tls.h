@@ -5,12 +5,13 @@
  * than TLS: its parser of HTTP, at which the requests of its TLS servers are seen, is on the way of
  * plain HTTP as well, and its SSL_read() is needed for what it asks of others only. What Python
  * writes into memory BIOs is needed only of programs that first receive for several sessions, and
- * then turn to them one by one. So a process that has served TLS_DECIDE_REQUESTS requests is free
- * of the probes that it had no use for, until it has. It has when it takes a certificate of its
- * own, as a server does before it listens; if it did before it was watched, at its first session;
- * as a client when it makes one, before it connects. Probes are back some milliseconds later. What
- * has passed by then, of a process that had lost its probe, is counted: the kernel side sees
- * responses whose request it has not seen, and requests whose response it will not see.
+ * then turn to them one by one; so may each that has asked others. So a process that has served
+ * TLS_DECIDE_REQUESTS requests is free of the probes that it had no use for, until it has. It has
+ * when it takes a certificate of its own, as a server does before it listens; if it did before it
+ * was watched, at its first session; as a client when it makes one, before it connects. Probes are
+ * back some milliseconds later. What has passed by then, of a process that had lost its probe, is
+ * counted: the kernel side sees responses whose request it has not seen, and requests whose
+ * response it will not see.
  *
  * Loop thread only; per record a look at a few processes at most. */
 #ifndef BITTERN_TLS_H

@@ -211,7 +211,8 @@ static void a_session_that_was_opened_before_tells_of_a_client_too(void **state)
 
 	pass(t, ROLE_CLIENT, DIRECTION_SENT, 0);
 	serve(t, SHOP, IO_TLS, TLS_DECIDE_REQUESTS);
-	assert_int_equal(world.groups[SHOP], TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT);
+	assert_int_equal(world.groups[SHOP],
+			 TLS_GROUP_BASE | TLS_GROUP_SERVER | TLS_GROUP_CLIENT | TLS_GROUP_BIO);
 }
 
 static void bios_are_probed_where_sessions_are_received_for_together(void **state)

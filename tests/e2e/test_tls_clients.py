@@ -44,6 +44,20 @@ def test_answers_are_counted_by_status_and_by_the_name_that_was_asked(scene, lib
 
 
 @every_library
+def test_sessions_are_exact_when_probes_without_use_have_been_taken_off(scene, library):
+    """After a hundred requests that a process served; each call makes a client of its own."""
+    at = scene(library)
+    for _ in range(3):
+        assert at.call("/status?code=200", 20) == [200] * 20
+        at.expect("ok", 200, count=20)
+        for _ in range(120):
+            assert at.call("/", 0) == []
+    page = at.check()
+    assert not page.values("bittern_agent_tls_unjoined_sessions_total")
+    assert not page.values("bittern_agent_tls_contradictions_total")
+
+
+@every_library
 def test_a_read_timeout_of_the_library_is_a_timeout(scene, library):
     at = scene(library)
     assert at.call("/status?code=200") == [200]
