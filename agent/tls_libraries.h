@@ -41,10 +41,7 @@ struct tls_libraries_config {
 	 * those of all, and only those with TLS_COOKIE_OWN count, or those without. NULL: the
 	 * kernel cannot tell processes apart. */
 	void (*own)(void *context, pid_t pid, bool own);
-	/* Called again and again while something takes long; it must not call anything here. NULL:
-	 * nothing is to be done. */
-	void (*meanwhile)(void *context);
-	void *context; /* of both */
+	void *context;
 };
 
 struct tls_libraries;

@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "clock.h"
-#include "priority.h"
 
 #define FD_PATH_BYTES 32
 /* enum bpf_attach_type of Linux 6.6; the headers of Debian 12 are older */
@@ -23,8 +21,6 @@
 
 struct uprobes {
 	enum uprobe_mode mode;
-	void (*meanwhile)(void *context);
-	void *context;
 	pthread_mutex_t lock;
 	pthread_cond_t none_left;
 	size_t detaching; /* threads; under the lock */
@@ -153,74 +149,25 @@ static int attach_perf(struct uprobe *u, struct bpf_program *program, const char
 	return 0;
 }
 
-int uprobes_open(struct uprobes **out, enum uprobe_mode mode, void (*meanwhile)(void *context),
-		 void *context)
+int uprobes_open(struct uprobes **out, enum uprobe_mode mode)
 {
 	struct uprobes *u = calloc(1, sizeof(*u));
 
 	if (!u)
 		return -ENOMEM;
 	u->mode = mode;
-	u->meanwhile = meanwhile;
-	u->context = context;
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->none_left, NULL);
 	*out = u;
 	return 0;
 }
 
-struct attaching {
-	enum uprobe_mode mode;
-	struct uprobe *uprobe;
-	struct bpf_program *program;
-	const char *path;
-	const struct uprobe_places *places;
-	pid_t pid;
-	int error;
-};
-
-static void *attach_links(void *argument)
-{
-	struct attaching *a = argument;
-
-	a->error = a->mode == UPROBE_MULTI
-			   ? attach_multi(a->uprobe, a->program, a->path, a->places, a->pid)
-			   : attach_perf(a->uprobe, a->program, a->path, a->places);
-	return NULL;
-}
-
-static void *attach_soon(void *argument)
-{
-	priority_raise(); /* somebody waits for it */
-	return attach_links(argument);
-}
-
-static void attach_meanwhile(struct uprobes *u, struct attaching *a)
-{
-	struct timespec until;
-	pthread_t thread;
-	uint64_t ns;
-	bool waits;
-
-	if (!u->meanwhile || pthread_create(&thread, NULL, attach_soon, a)) {
-		attach_links(a);
-		return;
-	}
-	do {
-		ns = now_ns() + UPROBES_MEANWHILE_NS;
-		until.tv_sec = (time_t)(ns / 1000000000);
-		until.tv_nsec = (long)(ns % 1000000000);
-		waits = pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT;
-		u->meanwhile(u->context);
-	} while (waits);
-}
-
 static int attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
 		  const struct uprobe_places *places, pid_t pid)
 {
-	struct attaching attaching = {u->mode, NULL, program, NULL, places, pid, 0};
 	char path[FD_PATH_BYTES];
 	struct uprobe *uprobe;
+	int error;
 
 	if (u->mode == UPROBE_NONE || !places->count || places->count > UPROBE_PLACES_MAX)
 		return -EINVAL;
@@ -229,12 +176,11 @@ static int attach(struct uprobes *u, struct uprobe **out, struct bpf_program *pr
 		return -ENOMEM;
 	/* By this name the kernel finds the very inode, also a deleted one. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	attaching.uprobe = uprobe;
-	attaching.path = path;
-	attach_meanwhile(u, &attaching);
-	if (attaching.error) {
+	error = u->mode == UPROBE_MULTI ? attach_multi(uprobe, program, path, places, pid)
+					: attach_perf(uprobe, program, path, places);
+	if (error) {
 		uprobes_detach(u, uprobe);
-		return attaching.error;
+		return error;
 	}
 	*out = uprobe;
 	return 0;
