@@ -80,6 +80,7 @@ if [ "${1:-}" = --load ]; then
     only="check or refuses"
     shift
 fi
+mkdir -p "$cache"
 exec 9>"$cache/kernels.lock"
 flock 9
 "$root/tests/setup.sh" || exit 1
