@@ -181,7 +181,8 @@ void charges_worked_after(struct charges *c, const struct exchange_ended *ended,
 /* What of the request is expected: of its CPU time (LEARNED_TURN) or its faults. */
 static struct usual *turn_of(struct charges *c, const struct exchange *x, enum learned what)
 {
-	struct usual *u = learned_of(c, x->service, x->class_id, x->begun ? what + 1 : what);
+	enum learned later = what == LEARNED_TURN ? LEARNED_LATER_TURN : LEARNED_LATER_TURN_FAULTS;
+	struct usual *u = learned_of(c, x->service, x->class_id, x->begun ? later : what);
 
 	if (!u->amount)
 		u->amount = what == LEARNED_TURN ? TURN_FIRST_NS : TURN_FIRST_FAULTS;

@@ -17,25 +17,24 @@
 static_assert(65 * 2 <= HISTOGRAM_EXPONENTIAL_BUCKETS, "all durations fit at scale 1");
 static_assert(HISTOGRAM_MAX_SCALE <= 24, "indexes fit int32_t");
 
-#define MS 1000000ull
-#define S (1000 * MS)
+#define FINE_BOUNDS(bound) bound(0.0001), bound(0.0005), bound(0.001), DURATION_BOUNDS(bound)
+#define DURATION_BOUNDS(bound)                                                                    \
+	bound(0.005), bound(0.01), bound(0.025), bound(0.05), bound(0.075), bound(0.1),           \
+		bound(0.25), bound(0.5), bound(0.75), bound(1), bound(2.5), bound(5), bound(7.5), \
+		bound(8), bound(10), bound(15), bound(30), bound(60)
+#define IN_S(s) s
+#define IN_NS(s) (uint64_t)((s)*NS_PER_S + 0.5)
 
 const struct histogram_bounds histogram_duration_bounds = {
 	.count = 18,
-	.upper_s = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 8, 10,
-		    15, 30, 60},
-	.upper_ns = {5 * MS, 10 * MS, 25 * MS, 50 * MS, 75 * MS, 100 * MS, 250 * MS, 500 * MS,
-		     750 * MS, 1 * S, 2500 * MS, 5 * S, 7500 * MS, 8 * S, 10 * S, 15 * S, 30 * S,
-		     60 * S},
+	.upper_s = {DURATION_BOUNDS(IN_S)},
+	.upper_ns = {DURATION_BOUNDS(IN_NS)},
 };
 
 const struct histogram_bounds histogram_fine_bounds = {
 	.count = 21,
-	.upper_s = {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5,
-		    0.75,   1,      2.5,   5,     7.5,  8,     10,   15,    30,  60},
-	.upper_ns = {MS / 10, MS / 2,    1 * MS,   5 * MS,   10 * MS,  25 * MS, 50 * MS,
-		     75 * MS, 100 * MS,  250 * MS, 500 * MS, 750 * MS, 1 * S,   2500 * MS,
-		     5 * S,   7500 * MS, 8 * S,    10 * S,   15 * S,   30 * S,  60 * S},
+	.upper_s = {FINE_BOUNDS(IN_S)},
+	.upper_ns = {FINE_BOUNDS(IN_NS)},
 };
 
 void histogram_init(struct histogram *h)

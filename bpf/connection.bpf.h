@@ -113,7 +113,9 @@ static __always_inline struct connection *connection_create(struct sock *sk, u32
 	struct connection first = {};
 	struct tcp_sock *tcp;
 
-	if (!is_stream(sk, &tcp) || !wanted(bpf_get_current_pid_tgid() >> 32))
+	/* Of unwanted processes each call comes here: the helper call in is_stream() is not theirs.
+	 */
+	if (sk->sk_type != SOCK_STREAM || !wanted(current_pid()) || !is_stream(sk, &tcp))
 		return NULL;
 	connection_begin(&first, sk, tcp, len, direction);
 	return connection_make(sk, &first);
@@ -137,7 +139,7 @@ static __always_inline bool connection_check(struct connection *c, struct sock *
 	if (c->flags & CONNECTION_LISTENER)
 		connection_accepted(c, sk, len, direction);
 	c->flags &= ~CONNECTION_UNCHECKED;
-	if (wanted(bpf_get_current_pid_tgid() >> 32))
+	if (wanted(current_pid()))
 		return true;
 	c->flags |= CONNECTION_DISMISSED;
 	return false;
