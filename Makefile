@@ -101,6 +101,9 @@ $(filter $(B)/tests/bpf_tls%,$(BPF_TESTS)) $(B)/tests/test_tls_places: | $(TLS_M
 $(B)/tests/test_tls: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,uprobes_know_processes \
 	capture_program \
 	$(addprefix tls_libraries_,open set_wanted set_groups cover run stats close))
+# What the kernel is asked for.
+$(B)/tests/test_uprobes: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%, \
+	bpf_program__attach_uprobe_multi bpf_link__destroy)
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)

@@ -217,6 +217,12 @@ int capture_drain(struct capture *c, void (*record)(void *context, const void *b
 	return ring_drain(c->ring, CAPTURE_DRAIN_MAX, record, context);
 }
 
+void capture_set_aside(struct capture *c)
+{
+	if (ring_used(c->ring) >= ring_size(c->ring) / CAPTURE_WAKEUP_PART)
+		ring_set_aside(c->ring);
+}
+
 void capture_set_wanted(struct capture *c, pid_t pid, bool wanted)
 {
 	int map = bpf_map__fd(c->skeleton->maps.unwanted_processes);

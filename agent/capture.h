@@ -39,6 +39,10 @@ int capture_fd(const struct capture *c);
  * call. */
 int capture_drain(struct capture *c, void (*record)(void *context, const void *bytes, size_t size),
 		  void *context);
+/* For when the loop does something that takes long: if the ring wants to be drained, makes room in
+ * it; the next capture_drain() gives what was there. Not to be called by what that calls, and by
+ * another thread only while the loop waits. */
+void capture_set_aside(struct capture *c);
 void capture_set_wanted(struct capture *c, pid_t pid, bool wanted);
 /* Which of two probes at a place counts for the process: that with TLS_COOKIE_OWN, or that without.
  */

@@ -20,7 +20,13 @@ struct ring {
 	size_t size, page_size;
 	uint8_t *torn; /* of torn_max bytes: a record whose end is at the ring's begin */
 	size_t torn_max;
+	/* Set aside: each record behind its size, in ASIDE_HEAD bytes, and filled up to 8. */
+	uint8_t *aside;
+	size_t aside_room, aside_len, aside_read;
 };
+
+#define ASIDE_HEAD sizeof(uint64_t)
+#define ASIDE_FIRST (1024u * 1024)
 
 int ring_open(struct ring **out, int fd, size_t bytes, size_t record_max)
 {
@@ -70,7 +76,8 @@ static const void *whole(struct ring *r, unsigned long position, size_t *len)
 	return r->torn;
 }
 
-int ring_drain(struct ring *r, int max, ring_record record, void *context)
+/* Oldest first, up to max. */
+static int take(struct ring *r, int max, ring_record record, void *context)
 {
 	unsigned long position = *r->read_position; /* written by us alone */
 	unsigned long end;
@@ -100,6 +107,66 @@ int ring_drain(struct ring *r, int max, ring_record record, void *context)
 	return count;
 }
 
+static bool has_room_aside(struct ring *r)
+{
+	size_t needed = r->aside_len + ASIDE_HEAD + r->torn_max + 7, room = r->aside_room;
+	uint8_t *grown;
+
+	while (room < needed)
+		room = room ? 2 * room : ASIDE_FIRST;
+	if (room == r->aside_room)
+		return true;
+	grown = room <= RING_ASIDE_MAX ? realloc(r->aside, room) : NULL;
+	if (!grown)
+		return false;
+	r->aside = grown;
+	r->aside_room = room;
+	return true;
+}
+
+static void put_aside(void *context, const void *bytes, size_t size)
+{
+	struct ring *r = context;
+	const uint64_t head = size;
+
+	memcpy(r->aside + r->aside_len, &head, ASIDE_HEAD);
+	memcpy(r->aside + r->aside_len + ASIDE_HEAD, bytes, size);
+	r->aside_len += (ASIDE_HEAD + size + 7) & ~(size_t)7;
+}
+
+void ring_set_aside(struct ring *r)
+{
+	while (has_room_aside(r) && take(r, 1, put_aside, r))
+		;
+}
+
+static int take_aside(struct ring *r, int max, ring_record record, void *context)
+{
+	int count;
+
+	for (count = 0; count < max && r->aside_read < r->aside_len; count++) {
+		const uint8_t *at = r->aside + r->aside_read;
+		uint64_t size;
+
+		memcpy(&size, at, ASIDE_HEAD);
+		r->aside_read += (ASIDE_HEAD + size + 7) & ~(size_t)7;
+		record(context, at + ASIDE_HEAD, size);
+	}
+	if (r->aside_read == r->aside_len) {
+		free(r->aside);
+		r->aside = NULL;
+		r->aside_room = r->aside_len = r->aside_read = 0;
+	}
+	return count;
+}
+
+int ring_drain(struct ring *r, int max, ring_record record, void *context)
+{
+	int count = r->aside ? take_aside(r, max, record, context) : 0;
+
+	return count + take(r, max - count, record, context);
+}
+
 size_t ring_used(const struct ring *r)
 {
 	return __atomic_load_n(r->written_position, __ATOMIC_ACQUIRE) - *r->read_position;
@@ -119,5 +186,6 @@ void ring_close(struct ring *r)
 	if (r->read_position)
 		munmap(r->read_position, r->page_size);
 	free(r->torn);
+	free(r->aside);
 	free(r);
 }

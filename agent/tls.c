@@ -81,6 +81,11 @@ static void on_own(void *context, pid_t pid, bool own)
 	capture_set_own_probes(context, pid, own);
 }
 
+static void on_meanwhile(void *context)
+{
+	capture_set_aside(context);
+}
+
 int tls_open(struct tls **out, struct capture *capture, enum uprobe_mode mode)
 {
 	struct tls *t = calloc(1, sizeof(*t));
@@ -89,6 +94,7 @@ int tls_open(struct tls **out, struct capture *capture, enum uprobe_mode mode)
 		.probe_count = PROBE_COUNT,
 		.mode = mode,
 		.own = uprobes_know_processes() ? on_own : NULL,
+		.meanwhile = on_meanwhile,
 		.context = capture,
 	};
 	int error = 0;

@@ -219,14 +219,6 @@ static void on_mapping(void *context, const struct new_mapping *mapping)
 		add_mapping(t, p, mapping);
 }
 
-static void read_maps(struct tls_libraries *t, struct process *p)
-{
-	p->unread = p->stale = false;
-	p->inode_count = 0;
-	t->changed = true;
-	new_mappings_read(t->config.proc_path, p->pid, on_mapping, t);
-}
-
 static void each_process(struct tls_libraries *t,
 			 void (*visit)(struct tls_libraries *t, struct process *p))
 {
@@ -245,7 +237,12 @@ static void read_if(struct tls_libraries *t, struct process *p, bool due, size_t
 		return;
 	}
 	t->reads_left--;
-	read_maps(t, p);
+	p->unread = p->stale = false;
+	p->inode_count = 0;
+	t->changed = true;
+	new_mappings_read(t->config.proc_path, p->pid, on_mapping, t);
+	if (t->config.meanwhile)
+		t->config.meanwhile(t->config.context);
 }
 
 static void read_if_unread(struct tls_libraries *t, struct process *p)
@@ -554,7 +551,7 @@ int tls_libraries_open(struct tls_libraries **out, const struct tls_libraries_co
 	t->config = *config;
 	pool_init(&t->process_pool, sizeof(struct process), TLS_PROCESSES_MAX);
 	pool_init(&t->inode_pool, sizeof(struct inode), INODES_MAX);
-	error = uprobes_open(&t->uprobes, config->mode);
+	error = uprobes_open(&t->uprobes, config->mode, config->meanwhile, config->context);
 	if (error) {
 		tls_libraries_close(t);
 		return error;

@@ -41,7 +41,10 @@ struct tls_libraries_config {
 	 * those of all, and only those with TLS_COOKIE_OWN count, or those without. NULL: the
 	 * kernel cannot tell processes apart. */
 	void (*own)(void *context, pid_t pid, bool own);
-	void *context;
+	/* Called again and again while something takes long, also by another thread, of which the
+	 * caller then waits; it must not call anything here. NULL: nothing is to be done. */
+	void (*meanwhile)(void *context);
+	void *context; /* of both */
 };
 
 struct tls_libraries;

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
+#include "priority.h"
 
 #define FD_PATH_BYTES 32
 /* enum bpf_attach_type of Linux 6.6; the headers of Debian 12 are older */
@@ -21,7 +23,13 @@
 
 struct uprobes {
 	enum uprobe_mode mode;
+	void (*meanwhile)(void *context);
+	void *context;
+	pthread_t stand_in;
+	bool has_stand_in;
 	pthread_mutex_t lock;
+	pthread_cond_t changed; /* one of the next two; under the lock */
+	bool attaching, closing;
 	pthread_cond_t none_left;
 	size_t detaching; /* threads; under the lock */
 };
@@ -149,17 +157,58 @@ static int attach_perf(struct uprobe *u, struct bpf_program *program, const char
 	return 0;
 }
 
-int uprobes_open(struct uprobes **out, enum uprobe_mode mode)
+int uprobes_open(struct uprobes **out, enum uprobe_mode mode, void (*meanwhile)(void *context),
+		 void *context)
 {
 	struct uprobes *u = calloc(1, sizeof(*u));
 
 	if (!u)
 		return -ENOMEM;
 	u->mode = mode;
+	u->meanwhile = meanwhile;
+	u->context = context;
 	pthread_mutex_init(&u->lock, NULL);
+	pthread_cond_init(&u->changed, NULL);
 	pthread_cond_init(&u->none_left, NULL);
 	*out = u;
 	return 0;
+}
+
+/* Does for who waits what it would do itself, under the lock; and never while nobody waits. */
+static void *stand_in(void *argument)
+{
+	struct uprobes *u = argument;
+	struct timespec until;
+	uint64_t ns;
+
+	priority_raise(); /* as the loop has */
+	pthread_mutex_lock(&u->lock);
+	while (!u->closing) {
+		if (!u->attaching) {
+			pthread_cond_wait(&u->changed, &u->lock);
+			continue;
+		}
+		ns = now_ns() + UPROBES_MEANWHILE_NS;
+		until.tv_sec = (time_t)(ns / 1000000000);
+		until.tv_nsec = (long)(ns % 1000000000);
+		pthread_cond_clockwait(&u->changed, &u->lock, CLOCK_MONOTONIC, &until);
+		if (u->attaching)
+			u->meanwhile(u->context);
+	}
+	pthread_mutex_unlock(&u->lock);
+	return NULL;
+}
+
+static void set_attaching(struct uprobes *u, bool attaching)
+{
+	if (!u->meanwhile)
+		return;
+	pthread_mutex_lock(&u->lock);
+	if (!u->has_stand_in)
+		u->has_stand_in = !pthread_create(&u->stand_in, NULL, stand_in, u);
+	u->attaching = attaching;
+	pthread_cond_signal(&u->changed);
+	pthread_mutex_unlock(&u->lock);
 }
 
 static int attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
@@ -176,8 +225,10 @@ static int attach(struct uprobes *u, struct uprobe **out, struct bpf_program *pr
 		return -ENOMEM;
 	/* By this name the kernel finds the very inode, also a deleted one. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	set_attaching(u, true);
 	error = u->mode == UPROBE_MULTI ? attach_multi(uprobe, program, path, places, pid)
 					: attach_perf(uprobe, program, path, places);
+	set_attaching(u, false);
 	if (error) {
 		uprobes_detach(u, uprobe);
 		return error;
@@ -257,7 +308,12 @@ void uprobes_close(struct uprobes *u)
 	pthread_mutex_lock(&u->lock);
 	while (u->detaching)
 		pthread_cond_wait(&u->none_left, &u->lock);
+	u->closing = true;
+	pthread_cond_signal(&u->changed);
 	pthread_mutex_unlock(&u->lock);
+	if (u->has_stand_in)
+		pthread_join(u->stand_in, NULL);
+	pthread_cond_destroy(&u->changed);
 	pthread_cond_destroy(&u->none_left);
 	pthread_mutex_destroy(&u->lock);
 	free(u);

@@ -3,7 +3,10 @@
  *
  * A link holds its places for all processes that map the file, now or later, and the file's inode,
  * also when its name is gone. Where the kernel has uprobe_multi links (Linux 6.6) they are used:
- * those need no CAP_SYS_ADMIN. Else each place is a perf event. Both cost the same per hit. */
+ * those need no CAP_SYS_ADMIN. Else each place is a perf event. Both cost the same per hit.
+ *
+ * Attaching takes the kernel some 20 ms, and 0.1 s and more where the CPUs are busy: a thread does
+ * meanwhile what cannot wait. Detaching takes 0.1 s and is done in a thread. */
 #ifndef BITTERN_UPROBES_H
 #define BITTERN_UPROBES_H
 
@@ -37,8 +40,13 @@ struct uprobe_places {
 struct uprobes; /* all there are */
 struct uprobe; /* a program at places of one file */
 
-/* 0 and *out, to be closed; -errno. */
-int uprobes_open(struct uprobes **out, enum uprobe_mode mode);
+#define UPROBES_MEANWHILE_NS 5000000ull
+
+/* meanwhile: called by another thread, each time that something has been attached for so long; it
+ * must not call anything here, and never runs when nothing is being attached. NULL: nothing is to
+ * be done. 0 and *out, to be closed; -errno. */
+int uprobes_open(struct uprobes **out, enum uprobe_mode mode, void (*meanwhile)(void *context),
+		 void *context);
 /* fd: the file, open for reading; not needed any more afterwards. 0 and *out, to be detached;
  * -errno. */
 int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,

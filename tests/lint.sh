@@ -17,7 +17,7 @@ record     bpf/record
 bpf        bpf/*.bpf vmlinux/vmlinux                    < record
 plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrusted_file
 plain      agent/version agent/links agent/deadlines agent/elf_* agent/prologue
-plain      agent/costs agent/clock agent/signals
+plain      agent/costs agent/clock agent/signals agent/priority
 kernel     agent/kernel
 probes     agent/uprobes agent/new_mappings agent/mapped_file agent/tls_* < plain
 capture    agent/capture agent/ring agent/bittern.skel             < plain record probes
@@ -44,7 +44,7 @@ account    < pool
 self       agent/self_metrics
 self       < plain probes capture exchange aggregate services snapshot pool tls
 options    agent/options                        < plain services facts routes limits exporters
-main       agent/main agent/check agent/host agent/priority agent/resident agent/otlp_export    < *
+main       agent/main agent/check agent/host agent/resident agent/otlp_export    < *
 '
 
 readonly LINE_MAX=100 FILE_MAX=600 FUNCTION_MAX=60 TAB=8

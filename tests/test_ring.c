@@ -241,6 +241,80 @@ static void the_positions_may_wrap(void **state)
 	assert_int_equal(read_position(bed), 40);
 }
 
+/* The ring is empty at once, and what was in it comes first. */
+static void what_is_set_aside_comes_before_what_is_in_the_ring(void **state)
+{
+	struct bed *bed = *state;
+
+	ring_set_aside(bed->ring); /* there is nothing */
+	add(bed, "one");
+	submit(bed, reserve(bed, 9), "discarded", 9, BPF_RINGBUF_DISCARD_BIT);
+	add(bed, "eight of");
+	ring_set_aside(bed->ring);
+	assert_int_equal(ring_used(bed->ring), 0);
+	assert_int_equal(read_position(bed), bed->reserved);
+	add(bed, "three");
+	ring_set_aside(bed->ring);
+	add(bed, "four");
+	expect(bed, 2, "one; eight of");
+	expect(bed, 100, "three; four");
+	expect(bed, 100, "");
+}
+
+static void what_is_still_written_is_not_set_aside(void **state)
+{
+	struct bed *bed = *state;
+	unsigned long slow;
+
+	add(bed, "before");
+	slow = reserve(bed, 4);
+	add(bed, "after");
+	ring_set_aside(bed->ring);
+	assert_int_equal(ring_used(bed->ring), 2 * 16);
+	expect(bed, 100, "before");
+	submit(bed, slow, "slow", 4, 0);
+	expect(bed, 100, "slow; after");
+}
+
+static void on_length(void *context, const void *bytes, size_t size)
+{
+	struct bed *bed = context;
+	const char *text = bytes;
+
+	bed->read_count++;
+	assert_int_equal(size, 1 + bed->read_count % 900);
+	assert_int_equal(text[0], 'a' + bed->read_count % 26);
+	assert_int_equal(text[size - 1], 'a' + bed->read_count % 26);
+}
+
+/* Torn ones among them. What finds no room stays in the ring. */
+static void much_is_set_aside_but_not_without_end(void **state)
+{
+	struct bed *bed = *state;
+	char text[RECORD_MAX];
+	int count = 0;
+
+	while (ring_used(bed->ring) == 0) {
+		size_t len = 1 + (size_t)++count % 900;
+
+		memset(text, 'a' + count % 26, len);
+		submit(bed, reserve(bed, len), text, len, 0);
+		ring_set_aside(bed->ring);
+		assert_true(count < (int)(RING_ASIDE_MAX / 8));
+	}
+	assert_true(bed->reserved > RING_ASIDE_MAX / 4 * 3);
+	bed->read_count = 0;
+	assert_int_equal(ring_drain(bed->ring, 100, on_length, bed), 100);
+	assert_int_equal(ring_drain(bed->ring, INT32_MAX, on_length, bed), count - 100);
+	assert_int_equal(ring_used(bed->ring), 0);
+	expect(bed, 100, "");
+	add(bed, "next");
+	ring_set_aside(bed->ring);
+	expect(bed, 100, "next");
+	add(bed, "the last one is left to close()");
+	ring_set_aside(bed->ring);
+}
+
 static void what_cannot_be_mapped_is_refused(void **state)
 {
 	struct ring *ring = NULL;
@@ -264,6 +338,9 @@ int main(void)
 		RING_TEST(a_torn_record_that_is_too_long_is_cut),
 		RING_TEST(reading_goes_on_while_records_come_in),
 		RING_TEST(the_positions_may_wrap),
+		RING_TEST(what_is_set_aside_comes_before_what_is_in_the_ring),
+		RING_TEST(what_is_still_written_is_not_set_aside),
+		RING_TEST(much_is_set_aside_but_not_without_end),
 		cmocka_unit_test(what_cannot_be_mapped_is_refused),
 	};
 

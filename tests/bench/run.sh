@@ -46,7 +46,7 @@ install_sdks() {
 
 build() {
     local part agent=("$root"/build/agent/{tls*,elf_*}.o)
-    for part in prologue uprobes new_mappings mapped_file path pool log; do
+    for part in prologue uprobes priority new_mappings mapped_file path pool log; do
         agent+=("$root/build/agent/$part.o")
     done
     mkdir -p "$built/wanted" "$built/wrk"

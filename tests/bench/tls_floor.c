@@ -32,6 +32,11 @@ void capture_set_own_probes(struct capture *c, pid_t pid, bool own)
 	(void)own;
 }
 
+void capture_set_aside(struct capture *c)
+{
+	(void)c;
+}
+
 static bool load(struct capture *c, const char *path, enum uprobe_mode mode)
 {
 	struct bpf_program *program;
