@@ -236,14 +236,14 @@ void capture_set_wanted(struct capture *c, pid_t pid, bool wanted)
 		bpf_map_update_elem(map, &key, &one, BPF_ANY);
 }
 
-void capture_set_own_probes(struct capture *c, pid_t pid, bool own)
+void capture_set_own_probes(struct capture *c, pid_t pid, unsigned groups)
 {
 	int map = bpf_map__fd(c->skeleton->maps.tls_own_probes);
+	__u8 value = (__u8)groups;
 	__u32 key = pid;
-	__u8 one = 1;
 
-	if (own)
-		bpf_map_update_elem(map, &key, &one, BPF_ANY);
+	if (groups)
+		bpf_map_update_elem(map, &key, &value, BPF_ANY);
 	else
 		bpf_map_delete_elem(map, &key);
 }

@@ -44,9 +44,9 @@ int capture_drain(struct capture *c, void (*record)(void *context, const void *b
  * another thread only while the loop waits. */
 void capture_set_aside(struct capture *c);
 void capture_set_wanted(struct capture *c, pid_t pid, bool wanted);
-/* Which of two probes at a place counts for the process: that with TLS_COOKIE_OWN, or that without.
- */
-void capture_set_own_probes(struct capture *c, pid_t pid, bool own);
+/* groups: enum tls_group, those of which the process has all probes for itself. Which of two probes
+ * at a place counts for it: that with TLS_COOKIE_OWN, or that without. */
+void capture_set_own_probes(struct capture *c, pid_t pid, unsigned groups);
 /* Lists unix sockets with HTTP and connections with unread bytes; all: every connection with HTTP.
  * 0 or -errno. Some 0.7 us for each of the host's connections that have storage. */
 int capture_list(struct capture *c, bool all,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -76,9 +77,12 @@ struct tls {
 	uint64_t missed_requests;
 };
 
-static void on_own(void *context, pid_t pid, bool own)
+static_assert(TLS_OWN_SERVER == (int)TLS_GROUP_SERVER && TLS_OWN_CLIENT == (int)TLS_GROUP_CLIENT,
+	      "the kernel side's");
+
+static void on_own(void *context, pid_t pid, unsigned groups)
 {
-	capture_set_own_probes(context, pid, own);
+	capture_set_own_probes(context, pid, groups);
 }
 
 static void on_meanwhile(void *context)

@@ -68,6 +68,7 @@ struct process {
 struct tls_libraries {
 	struct tls_libraries_config config;
 	struct uprobes *uprobes;
+	struct tls_own_config own;
 	struct new_mappings *mappings; /* NULL: no privilege */
 	struct pool process_pool, inode_pool;
 	struct process *processes[BUCKETS];
@@ -263,10 +264,8 @@ static void mark_stale(struct tls_libraries *t, struct process *p)
 
 static void leave_own(struct tls_libraries *t, struct process *p)
 {
-	if (!p->own)
-		return;
-	t->config.own(t->config.context, p->pid, false);
-	tls_own_close(p->own, t->uprobes);
+	(void)t;
+	tls_own_close(p->own);
 	p->own = NULL;
 }
 
@@ -443,7 +442,6 @@ static void detach_unwanted(struct tls_libraries *t, struct file *file)
 static void update_own(struct tls_libraries *t, struct process *p)
 {
 	struct tls_own_place wanted[TLS_PROBES_MAX] = {0};
-	bool had = p->own;
 
 	if (!p->is_own) {
 		leave_own(t, p);
@@ -458,12 +456,9 @@ static void update_own(struct tls_libraries *t, struct process *p)
 								   .places = &file->places.of[i]};
 		}
 	}
-	p->own_refused = tls_own_update(&p->own, t->uprobes, p->pid, t->config.probes, wanted,
-					t->config.probe_count);
+	p->own_refused = tls_own_update(&p->own, &t->own, p->pid, wanted);
 	if (p->own_refused)
 		t->changed = true; /* and it gets those for all */
-	if (!p->own != !had)
-		t->config.own(t->config.context, p->pid, p->own);
 }
 
 static void apply(struct tls_libraries *t, uint64_t now_ns)
@@ -556,6 +551,11 @@ int tls_libraries_open(struct tls_libraries **out, const struct tls_libraries_co
 		tls_libraries_close(t);
 		return error;
 	}
+	t->own = (struct tls_own_config){.uprobes = t->uprobes,
+					 .probes = config->probes,
+					 .probe_count = config->probe_count,
+					 .changed = config->own,
+					 .context = config->context};
 	error = new_mappings_open(&t->mappings);
 	if (error)
 		log_warning("perf events: %s; TLS libraries that are loaded late are not seen, run "

@@ -37,10 +37,10 @@ struct tls_libraries_config {
 	/* In the order of attaching; must outlive the libraries. */
 	const struct tls_probe *probes;
 	size_t probe_count; /* at most TLS_PROBES_MAX */
-	/* The process has, or has no longer, probes of its own: for a moment it has both these and
-	 * those of all, and only those with TLS_COOKIE_OWN count, or those without. NULL: the
-	 * kernel cannot tell processes apart. */
-	void (*own)(void *context, pid_t pid, bool own);
+	/* Of which groups the process has all probes for itself (tls_own.h). For a moment it has
+	 * both these and those of all, and only those with TLS_COOKIE_OWN count, or those without.
+	 * NULL: the kernel cannot tell processes apart. */
+	void (*own)(void *context, pid_t pid, unsigned groups);
 	/* Called again and again while something takes long, also by another thread, of which the
 	 * caller then waits; it must not call anything here. NULL: nothing is to be done. */
 	void (*meanwhile)(void *context);

@@ -13,6 +13,17 @@
 #include "tls_places.h"
 #include "uprobes.h"
 
+struct tls_own_config {
+	struct uprobes *uprobes;
+	const struct tls_probe *probes;
+	size_t probe_count; /* at most TLS_PROBES_MAX */
+	/* Of which groups (enum tls_group) the process now has all probes that it wants: told once
+	 * they are attached, and before any of them is detached, as that takes a while in which the
+	 * others may have gone. */
+	void (*changed)(void *context, pid_t pid, unsigned groups);
+	void *context;
+};
+
 /* Where a process wants one of the probes. */
 struct tls_own_place {
 	int fd; /* the file, open for reading; not needed any more afterwards */
@@ -21,13 +32,12 @@ struct tls_own_place {
 
 struct tls_own;
 
-/* Attaches what is missing of probe_count probes, and detaches what is not wanted any more; *own is
- * NULL while there is none, as in a process that has just ended. Their cookies have
- * TLS_COOKIE_OWN. 0; -errno: *own is NULL. */
-int tls_own_update(struct tls_own **own, struct uprobes *uprobes, pid_t pid,
-		   const struct tls_probe *probes, const struct tls_own_place *wanted,
-		   size_t probe_count);
+/* Attaches what is missing of the probes, and detaches what is not wanted any more; *own is NULL
+ * while there is none, as in a process that has just ended. Their cookies have TLS_COOKIE_OWN. 0;
+ * -errno: *own is NULL. config: outlives *own. wanted: for each probe. */
+int tls_own_update(struct tls_own **own, const struct tls_own_config *config, pid_t pid,
+		   const struct tls_own_place *wanted);
 /* Detaches all. NULL is fine. */
-void tls_own_close(struct tls_own *own, struct uprobes *uprobes);
+void tls_own_close(struct tls_own *own);
 
 #endif

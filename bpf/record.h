@@ -149,6 +149,12 @@ enum tls_plaintext {
 	TLS_PLAINTEXT_MASK = 28,
 };
 
+/* Of which groups (enum tls_group) a process has all probes for itself. */
+enum tls_own {
+	TLS_OWN_SERVER = 2,
+	TLS_OWN_CLIENT = 4,
+};
+
 enum tls_event {
 	TLS_CONNECTS, /* it makes a session as a client */
 	TLS_BATCHES, /* a thread receives for several sessions before it turns to them */

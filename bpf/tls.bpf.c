@@ -100,16 +100,28 @@ static __always_inline int read_ex_end(void)
 	return 0;
 }
 
+static __always_inline u8 own_groups(void)
+{
+	u32 pid = current_pid();
+	const u8 *groups = bpf_map_lookup_elem(&tls_own_probes, &pid);
+
+	return groups ? *groups : 0;
+}
+
 SEC("uprobe")
 int tls_read(struct pt_regs *context)
 {
-	struct tls_thread *t = begin_function(context);
+	u64 cookie = bpf_get_attach_cookie(context);
+	struct tls_thread *t;
 
+	if (cookie & PROBE_OWN && !(own_groups() & TLS_OWN_CLIENT))
+		return 0; /* what was asked now would be seen, and its response not */
+	t = begin_function(context);
 	if (!t)
 		return 0;
 	t->awaits_read = 0;
 	t->reads_seen = 1;
-	if (bpf_get_attach_cookie(context) & PROBE_NODE) {
+	if (cookie & PROBE_NODE) {
 		t->is_node = 1;
 		node_takes(t, t->ssl);
 	}
@@ -290,9 +302,7 @@ int tls_certificate(struct pt_regs *context)
 /* Whether this run is the one that counts. The other programs do nothing when they run again. */
 static __always_inline bool counts(u64 cookie)
 {
-	u32 pid = current_pid();
-
-	return !bpf_map_lookup_elem(&tls_own_probes, &pid) == !(cookie & PROBE_OWN);
+	return !(own_groups() & TLS_OWN_SERVER) == !(cookie & PROBE_OWN);
 }
 
 /* llhttp_execute(parser, data, length). */

@@ -142,8 +142,9 @@ struct {
 	__type(value, struct tls_thread);
 } tls_threads __weak SEC(".maps");
 
-/* Processes that have probes of their own, for a moment beside those for all: where running twice
- * for one hit would tell twice, one of them does nothing. */
+/* Processes that have probes of their own, and of which groups (enum tls_own). For a moment they
+ * may be there beside those for all: where running twice for one hit would tell twice, one of them
+ * does nothing. And one that is being taken off does nothing if what belongs to it has gone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, OWN_PROBES_MAX);

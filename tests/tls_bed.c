@@ -172,9 +172,9 @@ int tls_bed_close(void **state)
 	return 0;
 }
 
-static void on_own(void *context, pid_t pid, bool own)
+static void on_own(void *context, pid_t pid, unsigned groups)
 {
-	((struct bed *)context)->last_own = own ? pid : -pid;
+	((struct bed *)context)->last_own = groups ? pid : -pid;
 }
 
 int tls_bed_setup(void **state)

@@ -25,11 +25,11 @@ struct bpf_program *capture_program(const struct capture *c, const char *name)
 }
 
 /* Programs that do nothing may run twice. */
-void capture_set_own_probes(struct capture *c, pid_t pid, bool own)
+void capture_set_own_probes(struct capture *c, pid_t pid, unsigned groups)
 {
 	(void)c;
 	(void)pid;
-	(void)own;
+	(void)groups;
 }
 
 void capture_set_aside(struct capture *c)
