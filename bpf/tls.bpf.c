@@ -194,12 +194,15 @@ static __always_inline int write(struct pt_regs *context, u64 cookie)
 			t->write_ssl = key.name;
 			t->write_buffer = buffer;
 			t->write_len = len;
+			t->write_unread = !t->reads_seen;
 			if (len < sizeof(t->write_first) ||
 			    bpf_probe_read_user(t->write_first, sizeof(t->write_first),
 						(void *)buffer))
 				__builtin_memset(t->write_first, 0, sizeof(t->write_first));
 			return 0;
 		}
+		if (t->write_ssl == key.name)
+			t->write_ssl = 0; /* it is repeated */
 		key.name = *socket;
 		s = bpf_map_lookup_elem(&sessions, &key);
 	} else {

@@ -118,7 +118,8 @@ struct tls_thread {
 	u8 awaits_bio; /* nothing was put into a memory BIO since it last received */
 	u8 bios_unseen; /* nor was there between that and the time before: it has no probe */
 	u8 is_node;
-	u8 unused_too[3];
+	u8 write_unread; /* write_ssl: no SSL_read() was seen before */
+	u8 unused_too[2];
 	/* The library's function that it is in. */
 	u64 ssl; /* 0: in none */
 	u64 buffer;

@@ -44,24 +44,29 @@ static __noinline void emit_unknown(u64 cookie, u32 local_port, enum role role)
 	bpf_ringbuf_submit(record, record_wakeup(time_ns));
 }
 
+static __always_inline bool is_asked(const struct tls_thread *t, const struct connection *socket)
+{
+	struct first_bytes first;
+
+	__builtin_memcpy(&first, t->write_first, sizeof(first));
+	return !(socket->flags & CONNECTION_ACCEPTED) && begins_request(&first, FIRST_BYTES);
+}
+
 /* What was written leaves by a socket that has no session: a server's whose parser has no probe, a
  * client's whose SSL_read() has none (node calls it after each time that it has received). */
 static __always_inline bool is_missed(const struct tls_thread *t, const struct connection *socket,
 				      const struct tls_io *io)
 {
-	struct first_bytes first;
-
-	__builtin_memcpy(&first, t->write_first, sizeof(first));
 	if (socket->flags & CONNECTION_ACCEPTED) {
-		if (is_unasked(first.bytes, t->parsed == socket->cookie))
+		if (is_unasked(t->write_first, t->parsed == socket->cookie))
 			emit_event(0, TLS_UNASKED);
 		return true;
 	}
 	if (!t->awaits_read)
 		return false;
-	if (begins_request(&first, FIRST_BYTES))
+	if (is_asked(t, socket))
 		emit_event(0, TLS_UNHEARD);
-	else if (begins_preface(first.bytes))
+	else if (begins_preface(t->write_first))
 		emit_unknown(socket->cookie | COOKIE_TLS, io->local_port, ROLE_CLIENT);
 	return true;
 }
@@ -90,7 +95,8 @@ static __always_inline void written(struct tls_thread *t, struct connection *soc
 	if (io->len < t->write_len + RECORD_OVERHEAD)
 		return; /* of another: this one still has to come */
 	s = session_find(name);
-	if (s && (s->ssl || !(s->c.flags & CONNECTION_AWAITING)))
+	/* Its own if the probe on reading has come in between. */
+	if (s && (s->ssl ? s->ssl != ssl || !t->write_unread : !(s->c.flags & CONNECTION_AWAITING)))
 		return; /* another's */
 	t->write_ssl = 0;
 	if (sends_handshake(socket) || (!s && is_missed(t, socket, io)))
@@ -113,6 +119,8 @@ static __always_inline void written(struct tls_thread *t, struct connection *soc
 		emit_unknown(name | COOKIE_TLS, io->local_port, ROLE_CLIENT);
 	} else if (is_still_there(t)) {
 		session_moved(s, t->write_buffer, t->write_len, DIRECTION_SENT);
+	} else if (t->write_unread && is_asked(t, socket)) {
+		emit_event(0, TLS_UNHEARD);
 	} else {
 		loss_count(LOSS_UNREADABLE_MEMORY);
 		s->c.sent_end += t->write_len;
