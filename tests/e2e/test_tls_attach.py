@@ -207,46 +207,46 @@ def test_a_node_that_asks_by_tls_late_is_seen_with_its_first_session(agent, node
     assert sum(counted.values()) + lost(page) == 5
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_what_is_asked_while_probes_are_being_taken_off_has_its_response_or_is_lost(
-        agent, node, tls_service, certificate, scheme):
+@pytest.fixture(params=["http", "https"])
+def asker(request, agent, node, tls_service, certificate):
+    """The agent, a backend, and what has a node ask that at a path of its own: one that has served
+    for long by HTTP or HTTPS, and asked nobody."""
     bittern = agent()
     backend = tls_service("aiohttp")
     tls_port = free_port()
-    shop = node(TLS_PORT=str(tls_port)) if scheme == "https" else node()
-    address = ("127.0.0.1", tls_port) if scheme == "https" else shop.address
-    tls = certificate.client() if scheme == "https" else None
+    is_tls = request.param == "https"
+    shop = node(TLS_PORT=str(tls_port)) if is_tls else node()
+    address = ("127.0.0.1", tls_port) if is_tls else shop.address
+    tls = certificate.client() if is_tls else None
     assert not load.run(address, users(LONG), tls=tls).errors
+
+    def ask(path):
+        requests = [load.Request("GET", f"{path}&port={backend.port}")]
+        assert not load.run(address, requests, connections=1, tls=tls).errors
+    return bittern, backend, ask
+
+
+def test_what_is_asked_while_probes_are_being_taken_off_has_its_response_or_is_lost(asker):
+    bittern, backend, ask = asker
     bittern.scrape()
-    calls = [load.Request("GET", f"/call-at-once?port={backend.port}&count=5"
-                          "&path=/sleep400/plain")]
     with held(bittern):
-        assert not load.run(address, calls, connections=1, tls=tls).errors
+        ask("/call-at-once?count=5&path=/sleep400/plain")
     backend.truth(5)
     page = bittern.scrape()
     assert set(asked(page)) <= {("https", str(backend.port), "200")}
     assert sum(asked(page).values()) + lost(page) == 5
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_what_is_asked_before_a_probe_is_back_is_counted_as_lost(agent, node, tls_service,
-                                                                 certificate, scheme):
-    bittern = agent()
-    backend = tls_service("aiohttp")
-    tls_port = free_port()
-    shop = node(TLS_PORT=str(tls_port)) if scheme == "https" else node()
-    address = ("127.0.0.1", tls_port) if scheme == "https" else shop.address
-    tls = certificate.client() if scheme == "https" else None
-    assert not load.run(address, users(LONG), tls=tls).errors
+def test_what_is_asked_before_a_probe_is_back_is_counted_as_lost(asker):
+    bittern, backend, ask = asker
     time.sleep(1)
     wait_taken_off(bittern)
-    calls = [load.Request("GET", f"/call?port={backend.port}&count=40")]
     with held(bittern):
-        assert not load.run(address, calls, connections=1, tls=tls).errors
+        ask("/call?count=40")
     backend.truth(40)
     page = bittern.scrape()
     assert (asked(page), lost(page)) == ({}, 40)
-    assert not load.run(address, calls, connections=1, tls=tls).errors
+    ask("/call?count=40")
     backend.truth(80)
     page = bittern.scrape()
     assert asked(page) == {("https", str(backend.port), "200"): 40}
