@@ -108,7 +108,7 @@ class Program:
         wait_for(asleep, lambda: f"rest in {self.process.args[0]}: {self.threads()}", timeout=5)
 
 
-LISTEN, ESTABLISHED, CLOSE_WAIT = "0A", "01", "08"
+LISTEN, ESTABLISHED, CLOSE_WAIT, LAST_ACK = "0A", "01", "08", "09"
 
 
 def sockets(port, *states):
