@@ -23,7 +23,7 @@ comma := ,
 BPF_CFLAGS = -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
 	-Wno-unused-parameter -MMD -MP $(BPF_INCLUDES)
 LDLIBS = -Wl,-z,pack-relative-relocs -Wl,-Bstatic -lbpf -lelf -lmicrohttpd -ljansson -luuid \
-	-lprotobuf-c -lcurl -lnghttp2 -lssl -lcrypto -lz -Wl,-Bdynamic -lm -lpthread
+	-lprotobuf-c -lcurl -lnghttp2 -lssl -lcrypto -lz -lyaml -Wl,-Bdynamic -lm -lpthread
 
 SOURCES := $(wildcard agent/*.c exporters/*.c)
 PROTOS := $(patsubst exporters/proto/%.proto,%.pb-c,$(wildcard exporters/proto/*.proto))
@@ -36,7 +36,7 @@ FORMATTED := $(wildcard agent/*.[ch] exporters/*.[ch] tests/*.[ch] bpf/*.[ch])
 
 BUILD_PACKAGES := gcc make pkg-config clang-16 llvm-16 libc6-dev libelf-dev zlib1g-dev \
 	libmicrohttpd-dev libjansson-dev uuid-dev protobuf-c-compiler libprotobuf-c-dev \
-	libcurl4-openssl-dev libnghttp2-dev libssl-dev
+	libcurl4-openssl-dev libnghttp2-dev libssl-dev libyaml-dev
 BACKPORTS := libbpf-dev bpftool
 TEST_PACKAGES := libcmocka-dev clang-format-16 shellcheck
 

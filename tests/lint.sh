@@ -17,7 +17,7 @@ record     bpf/record
 bpf        bpf/*.bpf vmlinux/vmlinux                    < record
 plain      agent/log agent/cleanup agent/path agent/utf8 agent/pool agent/untrusted_file
 plain      agent/version agent/links agent/deadlines agent/elf_* agent/prologue
-plain      agent/costs agent/clock agent/signals agent/priority
+plain      agent/costs agent/clock agent/signals agent/priority agent/config_file
 kernel     agent/kernel
 probes     agent/uprobes agent/new_mappings agent/mapped_file agent/tls_* < plain
 capture    agent/capture agent/ring agent/bittern.skel             < plain record probes
