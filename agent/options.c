@@ -115,11 +115,16 @@ static bool read_listen(struct options *o, const char *text)
 	return !o->listen || !server_check_address(text);
 }
 
+/* An option without an argument is as good as true. */
+static bool read_flag(bool *flag, const char *text)
+{
+	*flag = !text || !strcasecmp(text, "true");
+	return *flag || !strcasecmp(text, "false");
+}
+
 static bool read_console(struct options *o, const char *text)
 {
-	(void)text;
-	o->console = true;
-	return true;
+	return read_flag(&o->console, text);
 }
 
 static bool read_interval(struct options *o, const char *text)
@@ -133,23 +138,17 @@ static bool read_interval(struct options *o, const char *text)
 
 static bool read_per_process(struct options *o, const char *text)
 {
-	(void)text;
-	o->per_process = true;
-	return true;
+	return read_flag(&o->per_process, text);
 }
 
 static bool read_no_tls(struct options *o, const char *text)
 {
-	(void)text;
-	o->no_tls = true;
-	return true;
+	return read_flag(&o->no_tls, text);
 }
 
 static bool read_no_cpu(struct options *o, const char *text)
 {
-	(void)text;
-	o->no_cpu = true;
-	return true;
+	return read_flag(&o->no_cpu, text);
 }
 
 static bool read_ring_size(struct options *o, const char *text)
@@ -173,71 +172,88 @@ static bool read_level(struct options *o, const char *text)
 	static const char *const names[] = {"error", "warning", "info", "debug"};
 	size_t i;
 
-	(void)o;
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(text, names[i])) {
-			log_level = i;
+			o->log_level = i;
 			return true;
 		}
 	}
 	return false;
 }
 
+#define FLAG "true or false"
+
 static const struct {
 	const char *name, *argument, *help;
 	bool (*read)(struct options *options, const char *text); /* false: not what is wanted */
 	const char *wanted;
+	bool repeats; /* may be given several times */
 } rows[] = {
 	{"listen", "ADDRESS:PORT",
 	 "Serve /metrics, /healthz and /readyz there, or off (default " BITTERN_LISTEN_DEFAULT ")",
-	 read_listen, "ADDRESS:PORT or off"},
-	{"console", NULL, "Show a live table of services and routes", read_console, NULL},
+	 read_listen, "ADDRESS:PORT or off", false},
+	{"console", NULL, "Show a live table of services and routes", read_console, FLAG, false},
 	{"interval", "SECONDS", "Time between updates of the console (default 1)", read_interval,
-	 "a number of seconds from 0.1 to 86400"},
+	 "a number of seconds from 0.1 to 86400", false},
 	{"runtime", "LIST",
 	 "Runtimes to report: python, nodejs, or all for any process that speaks HTTP "
 	 "(default python,nodejs)",
-	 read_runtimes, "a list of python, nodejs or all"},
+	 read_runtimes, "a list of python, nodejs or all", false},
 	{"service", "NAME=MATCH",
 	 "Name the service that MATCH finds: port:N, unit:NAME, container:NAME or cmd:GLOB; may be "
 	 "given several times, the first that matches wins",
-	 add_match, "NAME=MATCH (port:N, unit:NAME, container:NAME, cmd:GLOB)"},
+	 add_match, "NAME=MATCH (port:N, unit:NAME, container:NAME, cmd:GLOB)", true},
 	{"timeout", "[SERVICE[:ROUTE]=]DURATION",
 	 "How long a request may take, such as 300ms, 8s or 1m (default 8s); may be given several "
 	 "times, the most specific wins",
-	 add_timeout, "[SERVICE[:ROUTE]=]DURATION, from 1ms to 24h (300ms, 8s, shop:/report=1m)"},
+	 add_timeout, "[SERVICE[:ROUTE]=]DURATION, from 1ms to 24h (300ms, 8s, shop:/report=1m)",
+	 true},
 	{"slo", "[SERVICE[:ROUTE]=]PERCENT[@DURATION]",
 	 "Objective: this percentage of requests is good within DURATION (default 99 within the "
 	 "timeout); may be given several times, those of the most specific scope all apply",
 	 add_slo,
-	 "[SERVICE[:ROUTE]=]PERCENT[@DURATION], above 0 and below 100, 8 for one scope at most"},
+	 "[SERVICE[:ROUTE]=]PERCENT[@DURATION], above 0 and below 100, 8 for one scope at most",
+	 true},
 	{"slo-ignore", "ROUTE",
 	 "A route, or SERVICE:ROUTE, without objectives, in addition to /health, /healthz, /ready, "
 	 "/readyz, /livez and /metrics, unless an --slo names it; may be given several times",
-	 add_ignored, "a route such as /ping, or SERVICE:ROUTE"},
+	 add_ignored, "a route such as /ping, or SERVICE:ROUTE", true},
 	{"route", "[SERVICE=]PATTERN",
 	 "A route such as /orders/{id}/items or /files/{path...}; may be given several times, the "
 	 "first that matches wins",
-	 add_route, "a pattern such as /orders/{id}/items"},
+	 add_route, "a pattern such as /orders/{id}/items", true},
 	{"per-process", NULL,
 	 "CPU, memory, threads and descriptors of each process as well (bittern_process_...)",
-	 read_per_process, NULL},
+	 read_per_process, FLAG, false},
 	{"no-tls", NULL, "Do not look into TLS (HTTPS): no TLS library is probed", read_no_tls,
-	 NULL},
-	{"no-cpu", NULL, "Do not account CPU time and page faults to routes", read_no_cpu, NULL},
+	 FLAG, false},
+	{"no-cpu", NULL, "Do not account CPU time and page faults to routes", read_no_cpu, FLAG,
+	 false},
 	{"ring-size", "BYTES",
 	 "Buffer between kernel and agent, a power of two; K and M are understood (default 4M)",
-	 read_ring_size, "a power of two from 64K to 1024M"},
+	 read_ring_size, "a power of two from 64K to 1024M", false},
 	{"max-series", "N", "Bound on series (default 10000)", read_max_series,
-	 "a number from 1 to 1000000"},
+	 "a number from 1 to 1000000", false},
 	{"max-routes", "N", "Bound on routes of one service (default 200)", read_max_routes,
-	 "a number from 1 to 10000"},
+	 "a number from 1 to 10000", false},
 	{"log-level", "LEVEL", "error, warning, info or debug (default info)", read_level,
-	 "error, warning, info or debug"},
+	 "error, warning, info or debug", false},
 };
 
 #define ROW_COUNT ((int)(sizeof(rows) / sizeof(rows[0])))
 #define KEY_COUNT (ROW_COUNT + OTLP_SETTING_COUNT) /* those of otlp_config.h come behind */
+
+/* What parsing needs besides the options that it fills. */
+struct parsing {
+	struct options *options;
+	bool given[KEY_COUNT]; /* on the command line */
+	const char *config; /* the file; NULL: none */
+};
+
+static const char *name_of(int key)
+{
+	return key < ROW_COUNT ? rows[key].name : otlp_options[key - ROW_COUNT].name;
+}
 
 static void read_command(struct options *o, const char *text, unsigned int position)
 {
@@ -249,38 +265,61 @@ static void read_command(struct options *o, const char *text, unsigned int posit
 	}
 }
 
-static void read_otlp(struct options *o, enum otlp_setting setting, const char *text)
+/* where: what the line that complains of it begins with, in front of the option's name. */
+static void set(struct options *o, int key, const char *text, const char *where)
 {
-	const struct otlp_option *option = &otlp_options[setting];
+	char what[384];
 
-	if (otlp_config_set(&o->otlp, setting, text))
-		return;
-	log_error("--%s: '%s' is not %s", option->name, text, option->wanted);
+	if (key < ROW_COUNT) {
+		if (rows[key].read(o, text))
+			return;
+		snprintf(what, sizeof(what), "'%.200s' is not %s", text, rows[key].wanted);
+	} else {
+		enum otlp_setting setting = key - ROW_COUNT;
+
+		if (otlp_config_set(&o->otlp, setting, text))
+			return;
+		otlp_config_explain(setting, text, what, sizeof(what));
+	}
+	log_error("%s%s: %s", where, name_of(key), what);
 	exit(2);
 }
 
-static error_t parse_key(int key, char *text, struct argp_state *state)
+static error_t parse_key(int argp_key, char *text, struct argp_state *state)
 {
-	int row = key - FIRST_KEY;
+	struct parsing *parsing = state->input;
+	int key = argp_key - FIRST_KEY;
 
-	if (key == ARGP_KEY_INIT) {
+	if (argp_key == ARGP_KEY_INIT) {
 		state->err_stream = NULL; /* getopt has said what is wrong: one line is enough */
-	} else if (key == ARGP_KEY_ARG) {
-		read_command(state->input, text, state->arg_num);
-	} else if (row >= ROW_COUNT && row < KEY_COUNT) {
-		read_otlp(state->input, row - ROW_COUNT, text);
-	} else if (row < 0 || row >= ROW_COUNT) {
+	} else if (argp_key == ARGP_KEY_ARG) {
+		read_command(parsing->options, text, state->arg_num);
+	} else if (key == KEY_COUNT) {
+		parsing->config = text;
+	} else if (key >= 0 && key < KEY_COUNT) {
+		parsing->given[key] = true;
+		set(parsing->options, key, text, "--");
+	} else {
 		return ARGP_ERR_UNKNOWN;
-	} else if (!rows[row].read(state->input, text)) {
-		log_error("--%s: '%s' is not %s", rows[row].name, text, rows[row].wanted);
-		exit(2);
 	}
 	return 0;
 }
 
-static void parse(struct options *options, int argc, char **argv)
+/* --no-tls is --no-tls=true; --no-tls=false takes back what the file says. */
+static struct argp_option argp_row(int key, const char *argument, const char *help)
 {
-	struct argp_option table[KEY_COUNT + 1] = {{0}};
+	return (struct argp_option){
+		.name = name_of(key),
+		.key = FIRST_KEY + key,
+		.arg = argument ? argument : "true|false",
+		.flags = argument ? 0 : OPTION_ARG_OPTIONAL,
+		.doc = help,
+	};
+}
+
+static void parse(struct parsing *parsing, int argc, char **argv)
+{
+	struct argp_option table[KEY_COUNT + 2] = {{0}};
 	struct argp argp = {
 		.options = table,
 		.parser = parse_key,
@@ -290,29 +329,26 @@ static void parse(struct options *options, int argc, char **argv)
 		       "run (the default) watches until it is stopped; check tells whether it "
 		       "could.",
 	};
-	int i;
 
-	for (i = 0; i < ROW_COUNT; i++) {
-		table[i].name = rows[i].name;
-		table[i].key = FIRST_KEY + i;
-		table[i].arg = rows[i].argument;
-		table[i].doc = rows[i].help;
-	}
-	for (i = 0; i < OTLP_SETTING_COUNT; i++) {
-		table[ROW_COUNT + i].name = otlp_options[i].name;
-		table[ROW_COUNT + i].key = FIRST_KEY + ROW_COUNT + i;
-		table[ROW_COUNT + i].arg = otlp_options[i].argument;
-		table[ROW_COUNT + i].doc = otlp_options[i].help;
-	}
+	for (int i = 0; i < ROW_COUNT; i++)
+		table[i] = argp_row(i, rows[i].argument, rows[i].help);
+	for (int i = 0; i < OTLP_SETTING_COUNT; i++)
+		table[ROW_COUNT + i] =
+			argp_row(ROW_COUNT + i, otlp_options[i].argument, otlp_options[i].help);
+	table[KEY_COUNT] = (struct argp_option){
+		.name = "config",
+		.key = FIRST_KEY + KEY_COUNT,
+		.arg = "FILE",
+		.doc = "Read options from there as well: YAML, whose keys are their names; what "
+		       "is given here takes the place of what is there",
+	};
 	argp_program_version = "bittern " BITTERN_VERSION;
-	if (argp_parse(&argp, argc, argv, 0, NULL, options))
+	if (argp_parse(&argp, argc, argv, 0, NULL, parsing))
 		exit(2);
 }
 
-void options_parse(struct options *options, int argc, char **argv)
+static void options_open(struct options *options)
 {
-	char why[512];
-
 	*options = (struct options){
 		.listen = BITTERN_LISTEN_DEFAULT,
 		.interval_s = 1,
@@ -320,18 +356,97 @@ void options_parse(struct options *options, int argc, char **argv)
 		.ring_bytes = RING_BYTES_DEFAULT,
 		.max_series = 10000,
 		.max_routes = 200,
+		.log_level = LOG_LEVEL_INFO,
 	};
 	if (route_patterns_open(&options->patterns) || limits_open(&options->limits)) {
 		log_error("no memory");
 		exit(1);
 	}
 	otlp_config_init(&options->otlp);
-	parse(options, argc, argv);
-	if (options->command == COMMAND_RUN &&
-	    otlp_config_finish(&options->otlp, why, sizeof(why))) {
-		log_error("%s", why);
+}
+
+/* --- the file --- */
+
+static int find_option(const char *name)
+{
+	for (int i = 0; i < KEY_COUNT; i++) {
+		if (!strcmp(name_of(i), name))
+			return i;
+	}
+	return -1;
+}
+
+/* What the command line has given already goes to replaced: it only has to be right. */
+static void read_config_key(struct parsing *parsing, const struct config_key *key,
+			    struct options *replaced)
+{
+	int option = find_option(key->name);
+	char where[512];
+
+	if (option < 0) {
+		log_error("%s:%zu: unknown key '%.100s'; the keys are the options of bittern "
+			  "--help, but config, help and version",
+			  parsing->config, key->line, key->name);
 		exit(2);
 	}
+	if (key->list && (option >= ROW_COUNT || !rows[option].repeats)) {
+		log_error("%s:%zu: %s: one value is wanted, not a list; text that begins with '[' "
+			  "is quoted",
+			  parsing->config, key->line, key->name);
+		exit(2);
+	}
+	for (size_t i = 0; i < key->value_count; i++) {
+		snprintf(where, sizeof(where), "%s:%zu: ", parsing->config, key->values[i].line);
+		set(parsing->given[option] ? replaced : parsing->options, option,
+		    key->values[i].text, where);
+	}
+}
+
+static void read_config(struct parsing *parsing)
+{
+	struct config_file *file = &parsing->options->file;
+	struct options replaced; /* by the command line */
+	char why[512];
+	int error = config_file_read(file, parsing->config, why, sizeof(why));
+
+	if (error) {
+		log_error("%s", why);
+		exit(error == -ENOMEM ? 1 : 2);
+	}
+	options_open(&replaced);
+	for (size_t i = 0; i < file->key_count; i++)
+		read_config_key(parsing, &file->keys[i], &replaced);
+	options_close(&replaced);
+}
+
+/* --- the whole --- */
+
+static void finish(struct parsing *parsing)
+{
+	struct options *o = parsing->options;
+	enum otlp_setting wrong;
+	char why[512], where[512] = "";
+
+	if (!otlp_config_finish(&o->otlp, why, sizeof(why)))
+		return;
+	wrong = o->otlp.wrong;
+	if (wrong != OTLP_SETTING_COUNT && !parsing->given[ROW_COUNT + wrong])
+		snprintf(where, sizeof(where), "%s:%zu: ", parsing->config,
+			 config_file_find(&o->file, otlp_options[wrong].name)->line);
+	log_error("%s%s", where, why);
+	exit(2);
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+	struct parsing parsing = {.options = options};
+
+	options_open(options);
+	parse(&parsing, argc, argv);
+	if (parsing.config)
+		read_config(&parsing);
+	log_level = options->log_level;
+	finish(&parsing);
 }
 
 void options_close(struct options *options)
@@ -343,4 +458,5 @@ void options_close(struct options *options)
 	limits_close(options->limits);
 	options->limits = NULL;
 	otlp_config_close(&options->otlp);
+	config_file_close(&options->file);
 }

@@ -271,8 +271,8 @@ const struct otlp_option otlp_options[OTLP_SETTING_COUNT] = {
 			       "grpc or http/protobuf"},
 	[OTLP_SET_HEADERS] =
 		{"otlp-headers", "NAME=VALUE,...",
-		 "Headers of the requests; ps shows options to everybody, the variable "
-		 "OTEL_EXPORTER_OTLP_HEADERS is not shown",
+		 "Headers of the requests; ps shows options to everybody, but neither the "
+		 "variable OTEL_EXPORTER_OTLP_HEADERS nor what --config reads",
 		 "a list NAME=VALUE,..., values percent-encoded"},
 	[OTLP_SET_COMPRESSION] = {"otlp-compression", "NAME", "gzip or none (the default)",
 				  "gzip or none"},
@@ -335,6 +335,14 @@ bool otlp_config_set(struct otlp_config *c, enum otlp_setting setting, const cha
 	return readers[setting].read(c, text);
 }
 
+void otlp_config_explain(enum otlp_setting setting, const char *text, char *why, size_t why_len)
+{
+	if (setting == OTLP_SET_HEADERS) /* their values are secrets */
+		snprintf(why, why_len, "what it holds is not %s", otlp_options[setting].wanted);
+	else
+		snprintf(why, why_len, "'%.200s' is not %s", text, otlp_options[setting].wanted);
+}
+
 /* --- the environment --- */
 
 /* NULL: not set, or empty. */
@@ -378,11 +386,10 @@ static int read_environment(struct otlp_config *c, char *why, size_t why_len)
 		if (!text)
 			continue;
 		if (!readers[i].read(c, text)) {
-			/* values of headers are secrets */
-			snprintf(why, why_len, "%s: %s%.200s%s is not %s", name,
-				 i == OTLP_SET_HEADERS ? "what it holds" : "'",
-				 i == OTLP_SET_HEADERS ? "" : text,
-				 i == OTLP_SET_HEADERS ? "" : "'", otlp_options[i].wanted);
+			char what[384];
+
+			otlp_config_explain(i, text, what, sizeof(what));
+			snprintf(why, why_len, "%s: %s", name, what);
 			return -EINVAL;
 		}
 		if (i == OTLP_SET_ENDPOINT)
@@ -441,12 +448,18 @@ static bool make_url(struct otlp_config *c)
 	return true;
 }
 
+static void blame(struct otlp_config *c, enum otlp_setting setting)
+{
+	c->wrong = c->given[setting] ? setting : OTLP_SETTING_COUNT;
+}
+
 int otlp_config_finish(struct otlp_config *c, char *why, size_t why_len)
 {
 	bool of_metrics;
 	char name[96];
 	int error;
 
+	c->wrong = OTLP_SETTING_COUNT;
 	if (!c->given[OTLP_SET_ENDPOINT] &&
 	    !find_variable(OTLP_SET_ENDPOINT, name, sizeof(name), &of_metrics))
 		return 0;
@@ -454,6 +467,7 @@ int otlp_config_finish(struct otlp_config *c, char *why, size_t why_len)
 	if (error)
 		return error;
 	if (!make_url(c)) {
+		blame(c, OTLP_SET_ENDPOINT);
 		snprintf(
 			why, why_len,
 			"OTLP endpoint '%.200s' is not a URL such as http://localhost:4318 (a user "
@@ -462,6 +476,7 @@ int otlp_config_finish(struct otlp_config *c, char *why, size_t why_len)
 		return -EINVAL;
 	}
 	if (!c->client_certificate != !c->client_key) {
+		blame(c, c->client_key ? OTLP_SET_CLIENT_KEY : OTLP_SET_CLIENT_CERTIFICATE);
 		snprintf(why, why_len,
 			 "a client certificate and its key go together: %s is missing",
 			 c->client_key ? "--otlp-client-certificate" : "--otlp-client-key");

@@ -62,11 +62,15 @@ struct otlp_config {
 	enum otlp_temporality temporality;
 	bool exponential;
 	bool given[OTLP_SETTING_COUNT]; /* by option */
+	/* The option that otlp_config_finish() complained of; OTLP_SETTING_COUNT: a variable. */
+	enum otlp_setting wrong;
 };
 
 void otlp_config_init(struct otlp_config *c);
 /* An option; text lives as long as c. false: not what is wanted. */
 bool otlp_config_set(struct otlp_config *c, enum otlp_setting setting, const char *text);
+/* What is to be said of such a text: "'TEXT' is not ...", without the text if it may be secret. */
+void otlp_config_explain(enum otlp_setting setting, const char *text, char *why, size_t why_len);
 /* Adds what the environment says, and looks at the whole. 0; -EINVAL and why, one line; -ENOMEM. */
 int otlp_config_finish(struct otlp_config *c, char *why, size_t why_len);
 /* How a snapshot is to be encoded; it points into c. */

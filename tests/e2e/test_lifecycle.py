@@ -186,6 +186,15 @@ def test_limits_can_be_given_by_service_and_route_many_times():
     assert (completed.returncode, completed.stderr) == (0, ""), completed
 
 
+def test_the_agent_runs_as_its_configuration_file_says(agent, tmp_path):
+    file = tmp_path / "bittern.yaml"
+    file.write_text("listen: off\nring-size: 128K\n")  # the harness gives it --listen
+    assert agent("--config", str(file)).scrape().total("bittern_agent_ring_size_bytes") == 128 << 10
+    file.write_text("\nring-sizes: 128K\n")
+    assert f"{file}:2: unknown key 'ring-sizes'" in one_line(
+        bittern("check", "--config", str(file)), 2)
+
+
 @as_root
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
 def test_a_port_in_use_is_one_line_and_status_1(address):
