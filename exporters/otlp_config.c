@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,7 +208,8 @@ static bool read_export_timeout(struct otlp_config *c, const char *text)
 static bool read_file(const char **out, const char *text)
 {
 	*out = text;
-	return !access(text, R_OK);
+	/* as open() sees it: access() leaves out capabilities of a user who is not root */
+	return !faccessat(AT_FDCWD, text, R_OK, AT_EACCESS);
 }
 
 static bool read_certificate(struct otlp_config *c, const char *text)

@@ -267,6 +267,22 @@ def test_a_user_without_privilege_is_told_in_one_line(open_copy):
     assert names_what_is_needed(one_line(completed, 1))
 
 
+@as_root
+def test_files_that_only_root_may_read_are_read_as_the_unit_runs(open_copy, tmp_path):
+    """Neither the file, which may hold secrets, nor a key has to be open to bittern's own user."""
+    file, key = tmp_path / "bittern.yaml", tmp_path / "key.pem"
+    key.touch(0o600)
+    file.touch(0o600)
+    file.write_text("otlp-endpoint: https://localhost\n"
+                    f"otlp-client-certificate: {key}\notlp-client-key: {key}\n")
+    command = [open_copy, "check", "--config", file]
+    for capabilities, status in ((NEEDED, 0), (NEEDED[:-1], 2)):
+        ran = subprocess.run([*with_capabilities(*capabilities, user="daemon"), *command],
+                             cwd="/", capture_output=True, text=True, timeout=20)
+        assert ran.returncode == status, ran
+    assert "Permission denied" in one_line(ran, 2)
+
+
 @pytest.fixture
 def capable_agent(agent, tmp_path, monkeypatch, open_copy):
     """Starts an agent with these capabilities only."""
