@@ -408,7 +408,7 @@ static void a_pipe_is_read_to_its_end(void **state)
 	assert_int_equal(write(ends[1], "a: 1\nb: [2", 10), 10);
 	assert_int_equal(write(ends[1], "]\n", 2), 2);
 	close(ends[1]);
-	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
 	assert_int_equal(config_file_read(&f, path, why, sizeof(why)), 0);
 	assert_int_equal(f.key_count, 2);
 	assert_value(&f.keys[1], 0, "2", 2);

@@ -32,18 +32,16 @@ static struct bed bed;
 
 static int set_up(void **state)
 {
-	static const char *const variables[] = {
-		"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-		"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-		"OTEL_EXPORTER_OTLP_HEADERS",  "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
-		"OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_METRICS_INSECURE",
-		"OTEL_METRIC_EXPORT_INTERVAL", "OTEL_RESOURCE_ATTRIBUTES",
-		"OTEL_SERVICE_NAME",
-	};
-
 	(void)state;
-	for (size_t i = 0; i < COUNT(variables); i++)
-		unsetenv(variables[i]);
+	for (char **variable = environ; *variable;) {
+		char *name = strndup(*variable, strcspn(*variable, "="));
+
+		if (strncmp(name, "OTEL_", 5) != 0)
+			variable++;
+		else
+			assert_int_equal(unsetenv(name), 0); /* the next one takes its place */
+		free(name);
+	}
 	strcpy(bed.folder, "/tmp/bittern-options-XXXXXX");
 	assert_non_null(mkdtemp(bed.folder));
 	snprintf(bed.path, sizeof(bed.path), "%s/bittern.yaml", bed.folder);
