@@ -26,8 +26,8 @@
 # lets no container look at processes outside, so it is switched off; on SELinux hosts add
 # --security-opt label=disable.
 #
-# /metrics is on the host's 127.0.0.1:2488; --listen, behind the image's name, says otherwise. A file
-# for --config comes in by --volume /etc/bittern.yaml:/etc/bittern.yaml:ro.
+# /metrics is on the host's 127.0.0.1:2488; --listen, behind the image's name, says otherwise.
+# A file for --config comes in by --volume /etc/bittern.yaml:/etc/bittern.yaml:ro.
 # Whether it can run: the same line with --rm instead of -d, and check behind the image's name.
 
 FROM debian:bookworm AS build
