@@ -107,19 +107,6 @@ static void print_warnings(uint64_t effective)
 	}
 }
 
-static void ignore_wanted(void *context, pid_t pid, bool wanted)
-{
-	(void)context;
-	(void)pid;
-	(void)wanted;
-}
-
-static void ignore_closed(void *context, const struct service *service)
-{
-	(void)context;
-	(void)service;
-}
-
 static void print_runtimes(const struct options *options)
 {
 	struct services_config config = {
@@ -129,8 +116,6 @@ static void print_runtimes(const struct options *options)
 		.want_runtime = {[RUNTIME_PYTHON] = true, [RUNTIME_NODEJS] = true},
 		.matches = options->matches,
 		.match_count = options->match_count,
-		.set_wanted = ignore_wanted,
-		.closed = ignore_closed,
 	};
 	size_t counts[RUNTIME_COUNT] = {0};
 	struct services *services;

@@ -143,12 +143,13 @@ static void on_record(void *context, const void *bytes, size_t size)
 	}
 }
 
-static void on_wanted(void *context, pid_t pid, bool wanted)
+static void on_wanted(void *context, pid_t pid, enum services_want want)
 {
 	struct agent *agent = context;
 
-	capture_set_wanted(agent->capture, pid, wanted);
-	tls_set_wanted(agent->tls, pid, wanted);
+	if (want != SERVICES_GONE)
+		capture_set_wanted(agent->capture, pid, want == SERVICES_WANTED);
+	tls_set_wanted(agent->tls, pid, want == SERVICES_WANTED);
 }
 
 static void on_service_closed(void *context, const struct service *service)
@@ -218,9 +219,8 @@ static void catch_up(struct agent *agent)
 {
 	const struct timespec grace = {.tv_nsec = SETTLE_GRACE_NS};
 	uint64_t now;
-	int i;
 
-	for (i = 0; i < DRAINS_MAX && drain(agent) >= CAPTURE_DRAIN_MAX; i++)
+	for (int i = 0; i < DRAINS_MAX && drain(agent) >= CAPTURE_DRAIN_MAX; i++)
 		;
 	if (exchanges_stats(agent->exchanges).open_count) {
 		nanosleep(&grace, NULL);

@@ -75,10 +75,10 @@ static bool is_wanted(const struct services *s, enum runtime runtime)
 	return s->config.all_runtimes || s->config.want_runtime[runtime];
 }
 
-static void tell_wanted(struct services *s, pid_t pid, bool wanted)
+static void tell_wanted(struct services *s, pid_t pid, enum services_want want)
 {
 	if (s->config.set_wanted)
-		s->config.set_wanted(s->config.context, pid, wanted);
+		s->config.set_wanted(s->config.context, pid, want);
 }
 
 static bool is_past(uint64_t since_ns, uint64_t keep_ns, uint64_t now_ns)
@@ -244,7 +244,7 @@ static struct process *learn(struct services *s, pid_t pid, uint64_t now_ns, int
 		mark_exited(s, process, now_ns);
 		return NULL;
 	}
-	tell_wanted(s, pid, wanted);
+	tell_wanted(s, pid, wanted ? SERVICES_WANTED : SERVICES_UNWANTED);
 	return process_table_find(&s->processes, pid);
 }
 
@@ -282,7 +282,7 @@ void services_fork(struct services *s, pid_t parent, pid_t child, uint64_t now_n
 	/* Node.js itself never forks: it will be another program, or fail to become one. */
 	if (process->runtime != RUNTIME_NODEJS)
 		service_assume(process, inherited.service, now_ns);
-	tell_wanted(s, child, process->wanted);
+	tell_wanted(s, child, process->wanted ? SERVICES_WANTED : SERVICES_UNWANTED);
 }
 
 void services_exit(struct services *s, pid_t pid, uint32_t code, bool oom_victim,
@@ -329,20 +329,18 @@ int services_scan(struct services *s, uint64_t now_ns)
 	cleanup_directory DIR *directory = opendir(s->config.proc_path);
 	struct process *process;
 	struct dirent *entry;
+	char *end;
+	long pid;
 
 	if (!directory)
 		return -errno;
 	process_table_for_each(process, &s->processes) process->seen = false;
 	for (;;) {
-		char *end;
-		long pid;
-
 		errno = 0;
 		entry = readdir(directory);
 		if (!entry)
 			break;
 		pid = strtol(entry->d_name, &end, 10);
-
 		if (isdigit((unsigned char)entry->d_name[0]) && *end == '\0' && pid > 0 &&
 		    pid <= INT32_MAX)
 			scan_process(s, (pid_t)pid, now_ns);
@@ -351,8 +349,10 @@ int services_scan(struct services *s, uint64_t now_ns)
 		return -errno;
 	process_table_for_each(process, &s->processes)
 	{
-		if (!process->seen && !process->exited_ns)
-			mark_exited(s, process, now_ns);
+		if (process->seen || process->exited_ns)
+			continue;
+		mark_exited(s, process, now_ns);
+		tell_wanted(s, process->pid, SERVICES_GONE);
 	}
 	return 0;
 }

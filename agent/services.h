@@ -122,6 +122,12 @@ struct service_process {
 	struct usage usage;
 };
 
+enum services_want {
+	SERVICES_UNWANTED,
+	SERVICES_WANTED,
+	SERVICES_GONE, /* found by a scan; records of its end may follow, or be lost */
+};
+
 struct services_config {
 	const char *proc_path; /* "/proc" */
 	const char *host_id; /* for instance_id */
@@ -134,7 +140,7 @@ struct services_config {
 	size_t match_count;
 	/* Told of each process once its runtime is known, of each fork of a known one, and again
 	 * after each exec: the kernel side drops what unwanted processes do. */
-	void (*set_wanted)(void *context, pid_t pid, bool wanted);
+	void (*set_wanted)(void *context, pid_t pid, enum services_want want);
 	/* Told before a service goes for good (SERVICE_KEEP_NS after its last exit, or earlier: see
 	 * SERVICES_CLIENT_GONE_MAX), by services_expire() only. */
 	void (*closed)(void *context, const struct service *service);

@@ -21,20 +21,20 @@ struct bench {
 	struct services_config config;
 	struct services *services;
 	uint64_t now_ns;
-	/* what was told last: 0 nothing, 1 wanted, 2 unwanted */
+	/* what was told last: 0 nothing, 1 wanted, 2 unwanted, 3 gone */
 	unsigned char wanted[WANTED_MAX];
 	size_t told_count;
 	size_t closed_count;
 	char closed_name[128];
 };
 
-static inline void set_wanted(void *context, pid_t pid, bool wanted)
+static inline void set_wanted(void *context, pid_t pid, enum services_want want)
 {
 	struct bench *b = context;
 
 	b->told_count++;
 	if (pid < WANTED_MAX)
-		b->wanted[pid] = wanted ? 1 : 2;
+		b->wanted[pid] = want == SERVICES_GONE ? 3 : want == SERVICES_WANTED ? 1 : 2;
 }
 
 static inline void closed(void *context, const struct service *service)

@@ -80,8 +80,11 @@ static void a_scan_finds_what_runs_and_what_has_gone(void **state)
 	fake_process(&b->fake, 11, &(struct fake_process){.exe = "/bin/sh"}); /* exec missed */
 	told = b->told_count;
 	assert_int_equal(services_scan(b->services, b->now_ns), 0);
-	assert_int_equal(b->told_count, told + 1);
+	assert_int_equal(b->told_count, told + 2);
+	assert_int_equal(b->wanted[10], 3);
 	assert_int_equal(b->wanted[11], 2);
+	assert_int_equal(services_scan(b->services, b->now_ns), 0);
+	assert_int_equal(b->told_count, told + 2);
 	assert_int_equal(serve(b, 10, 80)->process_count, 0);
 	assert_int_equal(services_stats(b->services).process_count, 2);
 	/* The pid is there again: another process. */
