@@ -108,6 +108,9 @@ static bool read_bundle(struct container *c, int host_root, const char *id)
 		"/run/containerd/io.containerd.runtime.v2.task/k8s.io/%s/config.json",
 		"/run/containerd/io.containerd.runtime.v2.task/default/%s/config.json",
 		"/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/%s/config.json",
+		"/run/k0s/containerd/io.containerd.runtime.v2.task/k8s.io/%s/config.json",
+		("/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task/k8s.io/"
+		 "%s/config.json"),
 		"/run/containers/storage/overlay-containers/%s/userdata/config.json",
 	};
 

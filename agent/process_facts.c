@@ -219,6 +219,14 @@ static void read_cwd(struct process_facts *facts, int process)
 	}
 }
 
+/* Inside a cgroup namespace of our own, as in a container, the way to others leads up first. */
+static char *skip_parents(char *path)
+{
+	while (strncmp(path, "/..", 3) == 0 && (path[3] == '/' || path[3] == '\0'))
+		path += 3;
+	return path;
+}
+
 /* Lines are "hierarchy:controllers:path". The unified hierarchy has no controllers; in hybrid
  * mode either it or name=systemd is the one that systemd uses, and the other may be "/". A
  * container engine may use any. */
@@ -239,9 +247,11 @@ static void read_cgroup(struct process_facts *facts, int process)
 		if (!path)
 			continue;
 		*path++ = '\0';
+		path = skip_parents(path);
 		if (container_id_of(id, path) && !facts->container_id[0])
 			strcpy(facts->container_id, id);
-		if (strcmp(path, "/") == 0 || strlen(path) >= sizeof(facts->cgroup))
+		if (path[0] == '\0' || strcmp(path, "/") == 0 ||
+		    strlen(path) >= sizeof(facts->cgroup))
 			continue;
 		if (strcmp(controllers, ":name=systemd") == 0 ||
 		    (strcmp(controllers, ":") == 0 && !facts->cgroup[0]))
@@ -297,7 +307,26 @@ static void read_variable(struct process_facts *facts, const char *name, size_t 
 	}
 }
 
-static void read_environ(struct process_facts *facts, int process)
+pid_t process_of_host(const char *proc_path)
+{
+	char path[512], root[2];
+
+	snprintf(path, sizeof(path), "%s/1/root", proc_path);
+	return read_link(root, sizeof(root), AT_FDCWD, path) ? getppid() : 1;
+}
+
+bool process_has_host_name(const char *proc_path, pid_t pid)
+{
+	char path[512], hosts[64], its[64];
+
+	snprintf(path, sizeof(path), "%s/%d/ns/uts", proc_path, (int)process_of_host(proc_path));
+	if (read_link(hosts, sizeof(hosts), AT_FDCWD, path))
+		return false;
+	snprintf(path, sizeof(path), "%s/%d/ns/uts", proc_path, (int)pid);
+	return read_link(its, sizeof(its), AT_FDCWD, path) == 0 && strcmp(hosts, its) == 0;
+}
+
+static void read_environ(struct process_facts *facts, const char *proc_path, int process)
 {
 	cleanup_free char *text = NULL;
 	struct utsname host;
@@ -312,7 +341,8 @@ static void read_environ(struct process_facts *facts, int process)
 			read_variable(facts, text + at, (size_t)(equals - (text + at)), equals + 1);
 	}
 	/* A pod in the host's network has the node's name, which names no workload. */
-	if (uname(&host) == 0 && strcmp(facts->hostname, host.nodename) == 0)
+	if (process_has_host_name(proc_path, facts->pid) ||
+	    (uname(&host) == 0 && strcmp(facts->hostname, host.nodename) == 0))
 		facts->hostname[0] = '\0';
 }
 
@@ -327,9 +357,8 @@ static void read_container(struct process_facts *facts, const char *proc_path, i
 	size_t len;
 
 	if (facts->container_id[0]) {
-		/* The files are the host's: init's root, also when bittern is in a container
-		 * itself. */
-		snprintf(path, sizeof(path), "%s/1/root", proc_path);
+		snprintf(path, sizeof(path), "%s/%d/root", proc_path,
+			 (int)process_of_host(proc_path));
 		host_root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		container_read(&container, host_root, facts->container_id);
 		strcpy(facts->container_name, container.name);
@@ -380,7 +409,7 @@ int process_facts_read(struct process_facts *facts, const char *proc_path, pid_t
 	read_parent(facts, process);
 	read_cwd(facts, process);
 	read_cgroup(facts, process);
-	read_environ(facts, process);
+	read_environ(facts, proc_path, process);
 	read_container(facts, proc_path, root);
 	read_application(facts, root);
 	return 0;

@@ -55,6 +55,12 @@ struct process_facts {
 int process_runtime_read(enum runtime *runtime, const char *proc_path, pid_t pid);
 /* 0; -ESRCH (as above), -EACCES, -ENOMEM. Every field is set on success. */
 int process_facts_read(struct process_facts *facts, const char *proc_path, pid_t pid);
+/* A process with the host's root and names, also when bittern is in a container itself that shows
+ * it the host's processes: init, or, where a security module closes that to all, this process's
+ * parent (of a container that is the engine's). */
+pid_t process_of_host(const char *proc_path);
+/* Whether the process is in the host's UTS namespace; false also where that cannot be read. */
+bool process_has_host_name(const char *proc_path, pid_t pid);
 void process_facts_copy(struct process_facts *to, const struct process_facts *from);
 /* Whether both run the same file with the same arguments. */
 bool process_facts_same_arguments(const struct process_facts *a, const struct process_facts *b);

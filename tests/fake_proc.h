@@ -116,6 +116,18 @@ static inline void fake_process(const struct fake_proc *fake, int pid,
 		fake_separated(directory, "cgroup", process->cgroup);
 }
 
+/* The UTS namespace that a process is in, which fake_process() leaves as it is. */
+static inline void fake_uts(const struct fake_proc *fake, int pid, const char *namespace)
+{
+	char directory[160];
+
+	snprintf(directory, sizeof(directory), "%s/%d", fake->proc, pid);
+	mkdir(directory, 0755);
+	strcat(directory, "/ns");
+	mkdir(directory, 0755);
+	fake_link(directory, "uts", namespace);
+}
+
 /* What a process has used and holds. */
 struct fake_usage {
 	unsigned user_ticks, system_ticks, minor_faults, major_faults;

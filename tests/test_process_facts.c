@@ -362,6 +362,10 @@ static void the_cgroup_is_found_in_every_hierarchy(void **state)
 		{"0::/b\n1:name=systemd:/system.slice/a.service\n", "/system.slice/a.service"},
 		{"1:name=systemd:/\n0::/system.slice/a.service\n", "/system.slice/a.service"},
 		{"9:name=systemd:/\n4:memory:/jail/1\n0::/\n", ""},
+		{"9:name=systemd:/..\n0::/../../system.slice/a.service\n",
+		 "/system.slice/a.service"},
+		{"0::/../../kubepods.slice/..a\n", "/kubepods.slice/..a"},
+		{"0::/..a\n", "/..a"},
 		{"garbage\n::\n:\n", ""},
 		{"", ""},
 	};
@@ -418,6 +422,10 @@ static void a_container_id_may_be_in_any_hierarchy(void **state)
 						    .cgroup = "4:memory:/docker/" ID "\n0::/\n"});
 	assert_string_equal(facts.container_id, ID);
 	assert_string_equal(facts.cgroup, "");
+	/* As a container with a cgroup namespace of its own sees another. */
+	facts = read_process(*state, &(struct fake_process){.exe = "/usr/bin/python",
+							    .cgroup = "0::/../../pod0f/" ID "\n"});
+	assert_string_equal(facts.container_id, ID);
 }
 
 static struct process_facts read_contained(struct fake_proc *fake, const char *environment)
@@ -457,17 +465,28 @@ static void podman_tells_the_name(void **state)
 
 static void containerd_tells_container_pod_and_namespace(void **state)
 {
-	struct process_facts facts;
+	static const char *const folders[] = {"/run/containerd", "/run/k3s/containerd",
+					      "/run/k0s/containerd",
+					      "/var/snap/microk8s/common/run/containerd"};
 
-	fake_file(*state, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" ID "/config.json",
-		  "{\"annotations\": {\"io.kubernetes.cri.container-name\": \"web\","
-		  "\"io.kubernetes.cri.sandbox-name\": \"shop-6d4cf56db6-x7k2p\","
-		  "\"io.kubernetes.cri.sandbox-namespace\": \"prod\"}}");
-	facts = read_contained(*state, "KUBERNETES_SERVICE_HOST=10.0.0.1|HOSTNAME=node");
-	assert_string_equal(facts.container_name, "web");
-	assert_string_equal(facts.pod_name, "shop-6d4cf56db6-x7k2p");
-	assert_string_equal(facts.kubernetes_namespace, "prod");
-	assert_true(facts.kubernetes);
+	for (size_t i = 0; i < COUNT(folders); i++) {
+		struct process_facts facts;
+		char path[256];
+
+		fake_remove(((struct fake_proc *)*state)->root);
+		mkdir(((struct fake_proc *)*state)->root, 0755);
+		snprintf(path, sizeof(path),
+			 "%s/io.containerd.runtime.v2.task/k8s.io/" ID "/config.json", folders[i]);
+		fake_file(*state, path,
+			  "{\"annotations\": {\"io.kubernetes.cri.container-name\": \"web\","
+			  "\"io.kubernetes.cri.sandbox-name\": \"shop-6d4cf56db6-x7k2p\","
+			  "\"io.kubernetes.cri.sandbox-namespace\": \"prod\"}}");
+		facts = read_contained(*state, "KUBERNETES_SERVICE_HOST=10.0.0.1|HOSTNAME=node");
+		assert_string_equal(facts.container_name, "web");
+		assert_string_equal(facts.pod_name, "shop-6d4cf56db6-x7k2p");
+		assert_string_equal(facts.kubernetes_namespace, "prod");
+		assert_true(facts.kubernetes);
+	}
 }
 
 static void a_pod_is_known_by_its_hostname_and_mounts_where_the_engine_is_out_of_reach(void **state)
@@ -487,6 +506,17 @@ static void a_pod_is_known_by_its_hostname_and_mounts_where_the_engine_is_out_of
 	snprintf(environment, sizeof(environment), "KUBERNETES_SERVICE_HOST=x|HOSTNAME=%s",
 		 host.nodename);
 	assert_string_equal(read_contained(*state, environment).pod_name, "");
+}
+
+static void a_pod_in_the_hosts_network_is_told_by_its_namespace(void **state)
+{
+	static const char environment[] = "KUBERNETES_SERVICE_HOST=x|HOSTNAME=node-1";
+
+	fake_uts(*state, 1, "uts:[1]");
+	fake_uts(*state, 42, "uts:[1]");
+	assert_string_equal(read_contained(*state, environment).pod_name, "");
+	fake_uts(*state, 42, "uts:[2]");
+	assert_string_equal(read_contained(*state, environment).pod_name, "node-1");
 }
 
 static void paths_are_joined_without_leaving_the_root(void **state)
@@ -557,6 +587,7 @@ int main(void)
 		TEST(podman_tells_the_name),
 		TEST(containerd_tells_container_pod_and_namespace),
 		TEST(a_pod_is_known_by_its_hostname_and_mounts_where_the_engine_is_out_of_reach),
+		TEST(a_pod_in_the_hosts_network_is_told_by_its_namespace),
 		TEST(paths_are_joined_without_leaving_the_root),
 		TEST(this_very_process_is_read_from_the_real_proc),
 	};
