@@ -38,6 +38,7 @@ in_place() { [ "$(cat "$cache/$1/installed" 2>/dev/null)" = "$2" ]; }
 debian_missing() {
     command -v wrk >/dev/null || echo wrk
     [ -e /usr/include/liburing.h ] || echo liburing-dev
+    [ -x /usr/sbin/runc ] || command -v runc >/dev/null || echo runc
     command -v openssl >/dev/null || echo openssl
     command -v cc >/dev/null || echo gcc libc6-dev
     python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3 python3-venv
