@@ -543,7 +543,7 @@ static int open_capture(struct agent *agent)
 static int agent_open(struct agent *agent)
 {
 	agent->start_time_ns = now_ns();
-	agent->start_time_unix_ns = clock_ns(CLOCK_REALTIME);
+	agent->self.start_time_unix_ns = agent->start_time_unix_ns = clock_ns(CLOCK_REALTIME);
 	host_read(&agent->host, "/proc");
 	if (priority_raise())
 		log_debug("no higher priority: it takes CAP_SYS_NICE");

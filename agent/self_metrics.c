@@ -240,6 +240,9 @@ size_t self_metrics(struct self_metric rows[static SELF_METRICS_MAX], const stru
 
 	add(&set, "bittern_agent_build_info", SELF_GAUGE, "Version of the agent.", "version",
 	    BITTERN_VERSION, 1);
+	add(&set, "bittern_agent_start_time_seconds", SELF_GAUGE,
+	    "When the agent began, in Unix time: what it counts began at 0 then, or later.", NULL,
+	    NULL, (double)in->start_time_unix_ns / 1e9);
 	add(&set, "bittern_agent_cpu_seconds_total", SELF_COUNTER, "CPU time of the agent itself.",
 	    NULL, NULL, own_cpu_seconds());
 	add(&set, "bittern_agent_resident_memory_bytes", SELF_GAUGE,

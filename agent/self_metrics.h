@@ -26,6 +26,7 @@ struct self_otlp {
 };
 
 struct self_inputs {
+	uint64_t start_time_unix_ns; /* of the agent */
 	struct capture_stats capture;
 	struct exchange_stats exchange;
 	struct services_stats services;

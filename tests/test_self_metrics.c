@@ -34,6 +34,7 @@ static void each_input_has_its_row(void **state)
 {
 	struct self_metric rows[SELF_METRICS_MAX];
 	struct self_inputs in = {
+		.start_time_unix_ns = 1763776800500000000,
 		.services = {.refused_processes = 1,
 			     .refused_services = 2,
 			     .unreadable_usage = 12,
@@ -55,6 +56,8 @@ static void each_input_has_its_row(void **state)
 	const char *records = "bittern_agent_records_total";
 
 	(void)state;
+	assert_true(value_of(rows, count, "bittern_agent_start_time_seconds", NULL) ==
+		    1763776800.5);
 	assert_true(value_of(rows, count, refusals, "processes") == 1);
 	assert_true(value_of(rows, count, refusals, "services") == 2);
 	assert_true(value_of(rows, count, "bittern_agent_series", NULL) == 3);
