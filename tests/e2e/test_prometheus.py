@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a real Prometheus, which scrapes every 5 s, answers to the questions of README.md."""
+"""What a real Prometheus, which scrapes every 5 s, answers to the questions of README.md and to
+those of the dashboard."""
 
 import random
 import socket
@@ -10,6 +11,7 @@ import pytest
 
 import load
 from frameworks import BIN
+from grafana import Shown
 from harness import free_port
 from load import Request
 from pace import Late
@@ -33,6 +35,15 @@ RARE = {
     "Which backends cannot be reached": (
         {"server_address": "127.0.0.1", "error_type": "connection_refused"}, None),
 }
+
+# What the dashboard has nothing to show of when there are only late requests.
+RARELY_SHOWN = {
+    "Until streamed responses begin", "Which backend is to blame?", "Which cannot be reached?",
+    "Timeouts of backends over time", "How processes ended", "Connections that bittern cannot read"}
+TOP = ("Requests", "Timed out", "Timeout rate", "Errors")
+BLAME = "Which route is to blame?"
+BROKEN = Request("GET", "/ask?url=nonsense")
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Answers:
@@ -88,6 +99,15 @@ def answered(shop, *requests):
     return len(result.samples)
 
 
+def broken(shop):
+    result = load.run(shop.address, [BROKEN])
+    assert not result.errors and [s.status for s in result.samples] == [500]
+    with socket.create_connection(shop.address, timeout=20) as client:
+        client.sendall(HTTP2)
+        while client.recv(4096):
+            pass
+
+
 def never_answered(shop, count):
     clients = [socket.create_connection(shop.address) for _ in range(count)]
     for client in clients:
@@ -109,6 +129,13 @@ def test_of_1000_requests_37_timed_out(service, agent, prometheus):
     answers.assert_counts(963, 37)
     assert answers("Which share of them timed out?") == 0.037
     assert answers("Which share of the last hour met the SLO?", "slo") == {(SLO,): 0.963}
+    shown = Shown(watch, first, services=[NAME])
+    assert [shown.number(panel) for panel in TOP] == [1000, 37, 0.037, 0]
+    assert shown.number("In flight") == 5 and shown.number("Oldest open request") > LIMIT_S
+    assert shown.column(BLAME, "Requests", "http_route") == {"/slow": 100, "/fast": 900}
+    assert shown.column(BLAME, "Timeout rate", "http_route") == {"/slow": 0.37, "/fast": 0}
+    of_fast = Shown(watch, first, services=[NAME, "other"], routes=["/fast"])
+    assert [of_fast.number(panel) for panel in TOP] == [900, 0, 0, 0]
     in_flight = answers("How many requests are in flight now?", "http_route")
     assert {route: n for route, n in in_flight.items() if n} == {("/slow",): 5}
     assert answers("Is something stuck?", "http_route")[("/slow",)] > LIMIT_S
@@ -120,6 +147,12 @@ def test_of_1000_requests_37_timed_out(service, agent, prometheus):
     Answers(watch, second).assert_counts(963 + 90, 37 + 10)
     since = round(1000 * (second - first))
     Answers(watch, second, f"{since}ms").assert_counts(90, 10)
+    since_then = Shown(watch, second, since / 1000, services=[NAME])
+    assert [since_then.number(panel) for panel in TOP] == [100, 10, 0.1, 0]
+    assert NAME in shown.choices("service") and set(shown.choices("route")) == {"/slow", "/fast"}
+    empty = shown.empty() & Shown(watch, second, services=[NAME]).empty()
+    assert {panel for panel, _ in empty} == RARELY_SHOWN
+    assert Shown(watch, first).empty() & Shown(watch, second).empty() <= empty
 
     assert unanswered(watch, first) & unanswered(watch, second) == set(map(expression, RARE))
     rules = [r for g in watch.get("/api/v1/rules")["groups"] for r in g["rules"]]
@@ -138,6 +171,7 @@ def test_what_happens_more_rarely_has_its_answers_too(service, agent, prometheus
             Request("GET", f"/ask?{urllib.parse.urlencode({'url': url})}")
             for url in (f"http://127.0.0.1:{shop.port}{LATE.target}", f"http://127.0.0.1:{nobody}")
         )) == 3
+        broken(shop)
         watch.scrape_after(time.time())
     shop.kill()
     now = watch.scrape_after(time.time())
@@ -146,3 +180,14 @@ def test_what_happens_more_rarely_has_its_answers_too(service, agent, prometheus
             expression(question), now) if labels["service_name"] == NAME]
         assert labels.items() >= wanted.items(), question
         assert answer > 0 if value is None else answer == value, question
+
+    shown = Shown(watch, now, services=[NAME])
+    assert [shown.number(panel) for panel in ("In flight", "Oldest open request")] == [0, 0]
+    assert shown.column("Which backend is to blame?", "Timeout rate", "server_port") == {
+        str(shop.port): 1}
+    assert shown.column("Which cannot be reached?", "Failed", "server_port") == {str(nobody): 2}
+    assert shown.column("How processes ended", "Processes", "signal") == {"SIGKILL": 1}
+    assert shown.column("Connections that bittern cannot read", "Connections", "reason") == {
+        "http2": 2}
+    assert Shown(watch, now, services=[NAME], routes=["/ask"]).number("Errors") == 2
+    assert not [empty for empty in shown.empty() if empty[0] in RARELY_SHOWN]
