@@ -10,7 +10,7 @@ from certificate import Certificate
 from harness import SERVICES, Agent, Service
 from pace import Late, Pulse
 
-TRIES = 3  # of a test that was too late
+TRIES = 5  # of a test that was too late
 
 
 def pytest_configure(config):
