@@ -37,7 +37,7 @@
 
 #define DRAIN_NS (100 * 1000000ull)
 #define EXPIRE_NS (1000 * 1000000ull)
-#define SCAN_NS (10 * 1000 * 1000000ull)
+#define SCAN_NS (10 * 1000 * 1000000ull) /* right behind a drain: it forgets who has gone */
 #define SETTLE_GRACE_NS 1000000ull
 /* Files of /proc that are read before a snapshot, and in each round while some wait: some 2 ms, and
  * 1 % of a CPU. */
@@ -375,7 +375,7 @@ static void do_due_work(struct agent *agent)
 {
 	uint64_t now = now_ns();
 
-	if (now >= agent->drained_ns + DRAIN_NS) {
+	if (now >= agent->drained_ns + DRAIN_NS || now >= agent->scanned_ns + SCAN_NS) {
 		drain(agent);
 		if (services_stats(agent->services).usage_waiting_count)
 			services_read_usage(agent->services, USAGE_FILES_ROUND, now);
