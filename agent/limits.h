@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* limits - how long a request may take and what its objectives are, by service and route, as the
- * command line says.
+ * options say.
  *
  *   --timeout     [SERVICE[:ROUTE]=]DURATION             8s        shop=2s   shop:/report=1m
  *   --slo         [SERVICE[:ROUTE]=]PERCENT[@DURATION]   99.9      shop:/orders/{id}=99@300ms
