@@ -410,11 +410,11 @@ def place(sections):
     return placed
 
 
-def choice(name, label, query):
-    """A variable of which any number can be chosen; All is whatever there is."""
+def choice(name, label, query, every):
+    """A variable of which any number can be chosen; All is what matches every."""
     return {"type": "query", "name": name, "label": label, "datasource": DATASOURCE,
             "query": {"qryType": 1, "query": query, "refId": name}, "refresh": 2, "sort": 1,
-            "multi": True, "includeAll": True, "allValue": ".*",
+            "multi": True, "includeAll": True, "allValue": every,
             "current": {"selected": True, "text": ["All"], "value": ["$__all"]}}
 
 
@@ -433,9 +433,11 @@ DASHBOARD = {
     "templating": {"list": [
         {"type": "datasource", "name": "datasource", "label": "Prometheus", "query": "prometheus",
          "refresh": 1},
-        choice("service", "Service", "label_values(bittern_service_processes, service_name)"),
-        choice("route", "Route",
-               f"label_values({of(REQUESTS, SERVICE)}, http_route)"),
+        # Some of these metrics are also others', who may name no service: bittern always does.
+        choice("service", "Service", "label_values(bittern_service_processes, service_name)",
+               every=".+"),
+        choice("route", "Route", f"label_values({of(REQUESTS, SERVICE)}, http_route)",
+               every=".*"),
     ]},
     "panels": place(SECTIONS),
 }

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from promql import ROOT
 
 FOLDER = ROOT / "deploy/grafana"
-EVERY = ".*"  # what All stands for
 
 
 class Query(NamedTuple):
@@ -57,9 +56,13 @@ def chosen(values):
     return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 
 
-def filled_in(expression, range_s, service=EVERY, route=EVERY):
+def filled_in(expression, range_s, **filters):
+    """filters: variable -> what is chosen; All without it."""
     values = {"__rate_interval": "1m", "__range": f"{round(1000 * range_s)}ms",
-              "__range_s": f"{range_s}", "service": service, "route": route}
+              "__range_s": f"{range_s}", **filters}
+    for variable in dashboard()["templating"]["list"]:
+        if variable["type"] == "query":
+            values.setdefault(variable["name"], variable["allValue"])
     return re.sub(r"\$(\w+)", lambda name: values[name.group(1)], expression)
 
 

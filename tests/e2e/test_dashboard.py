@@ -127,6 +127,19 @@ def host(instance, up, start_s):
                 f"{start_s}x120"}
 
 
+def assert_shows(tmp_path, panel, world, wanted):
+    expression, = (q.expression for q in queries() if q.panel == panel and not q.column)
+    file = tmp_path / "dashboard.yml"  # JSON is YAML
+    file.write_text(json.dumps({"tests": [{
+        "interval": "1m",
+        "input_series": [{"series": s, "values": v} for s, v in world.items()],
+        "promql_expr_test": [{
+            "expr": filled_in(expression, 3600), "eval_time": "2h",
+            "exp_samples": [{"labels": "{}", "value": wanted}]}]}]}))
+    status, output = promtool("test", "rules", file)
+    assert status == 0, output
+
+
 REQUESTS = "bittern_http_server_requests_total"
 MINUTE = 60
 
@@ -155,13 +168,11 @@ MINUTE = 60
                  id="an agent restarted before the hour: none, not less than none"),
 ])
 def test_the_exact_numbers_are_exact_and_never_negative(tmp_path, world, counted):
-    expression, = (q.expression for q in queries() if q.panel == "Requests" and not q.column)
-    file = tmp_path / "dashboard.yml"  # JSON is YAML
-    file.write_text(json.dumps({"tests": [{
-        "interval": "1m",
-        "input_series": [{"series": s, "values": v} for s, v in world.items()],
-        "promql_expr_test": [{
-            "expr": filled_in(expression, 3600), "eval_time": "2h",
-            "exp_samples": [{"labels": "{}", "value": counted}]}]}]}))
-    status, output = promtool("test", "rules", file)
-    assert status == 0, output
+    assert_shows(tmp_path, "Requests", world, counted)
+
+
+@pytest.mark.skipif(not PROMTOOL, reason="no promtool: tests/setup.sh could not get it")
+def test_what_others_tell_under_the_same_name_without_a_service_is_not_shown(tmp_path):
+    active = "http_server_active_requests"
+    world = {series(active): "2x120", f'{active}{{job="own"}}': "5x120"}
+    assert_shows(tmp_path, "In flight", world, 2)
