@@ -241,6 +241,7 @@ def test_its_pod_counts_what_a_service_in_another_pod_serves(pod_of_a_deployment
     assert_exact(page, "till", truth)
     info, = page.values("target_info")
     for label, file in (("host_name", "/etc/hostname"), ("host_id", "/etc/machine-id")):
-        assert info.labels[label] == pathlib.Path(file).read_text().strip()
+        if pathlib.Path(file).exists():  # not in each image of a machine
+            assert info.labels[label] == pathlib.Path(file).read_text().strip()
     assert node.probe("livenessProbe") == 200
     assert node.stop() == 0, node.output()
