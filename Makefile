@@ -103,7 +103,7 @@ $(B)/tests/test_tls: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,uprobes_know_pr
 	$(addprefix tls_libraries_,open set_wanted set_groups cover run stats close))
 # What the kernel is asked for.
 $(B)/tests/test_uprobes: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%, \
-	bpf_program__attach_uprobe_multi bpf_link__destroy fstat)
+	bpf_program__attach_uprobe_multi bpf_link__destroy)
 $(B)/tests/%: tests/%.c $(ROOMS) | packages-test
 	@echo "  TEST    $@"
 	@mkdir -p $(@D)

@@ -37,7 +37,8 @@ struct uprobes {
 
 struct uprobe {
 	const struct bpf_program *program;
-	ino_t inode; /* not its device: of one file below each overlay has another */
+	dev_t device;
+	ino_t inode;
 	uint64_t offset; /* of its first place */
 	pid_t pid;
 	size_t link_count;
@@ -221,8 +222,9 @@ static void set_attaching(struct uprobes *u, bool attaching)
 static bool is_leaving(const struct uprobes *u, const struct uprobe *wanted)
 {
 	for (const struct uprobe *p = u->leaving; p; p = p->next) {
-		if (p->program == wanted->program && p->inode == wanted->inode &&
-		    p->offset == wanted->offset && p->pid == wanted->pid)
+		if (p->program == wanted->program && p->device == wanted->device &&
+		    p->inode == wanted->inode && p->offset == wanted->offset &&
+		    p->pid == wanted->pid)
 			return true;
 	}
 	return false;
@@ -252,6 +254,7 @@ static int attach(struct uprobes *u, struct uprobe **out, struct bpf_program *pr
 	if (!uprobe)
 		return -ENOMEM;
 	*uprobe = (struct uprobe){.program = program,
+				  .device = file.st_dev,
 				  .inode = file.st_ino,
 				  .offset = places->offsets[0],
 				  .pid = pid,
