@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,20 +30,13 @@ struct uprobes {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* one of the next two; under the lock */
 	bool attaching, closing;
-	pthread_cond_t left;
-	struct uprobe *leaving; /* each has a thread; under the lock */
+	pthread_cond_t none_left;
+	size_t detaching; /* threads; under the lock */
 };
 
 struct uprobe {
-	const struct bpf_program *program;
-	dev_t device;
-	ino_t inode;
-	uint64_t offset; /* of its first place */
-	pid_t pid;
 	size_t link_count;
 	struct bpf_link *links[UPROBE_PLACES_MAX];
-	struct uprobes *all;
-	struct uprobe *next; /* that is leaving; under the lock */
 };
 
 static int load(enum bpf_attach_type type, int returned)
@@ -177,7 +169,7 @@ int uprobes_open(struct uprobes **out, enum uprobe_mode mode, void (*meanwhile)(
 	u->context = context;
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->changed, NULL);
-	pthread_cond_init(&u->left, NULL);
+	pthread_cond_init(&u->none_left, NULL);
 	*out = u;
 	return 0;
 }
@@ -219,50 +211,21 @@ static void set_attaching(struct uprobes *u, bool attaching)
 	pthread_mutex_unlock(&u->lock);
 }
 
-static bool is_leaving(const struct uprobes *u, const struct uprobe *wanted)
-{
-	for (const struct uprobe *p = u->leaving; p; p = p->next) {
-		if (p->program == wanted->program && p->device == wanted->device &&
-		    p->inode == wanted->inode && p->offset == wanted->offset &&
-		    p->pid == wanted->pid)
-			return true;
-	}
-	return false;
-}
-
-static void wait_until_left(struct uprobes *u, const struct uprobe *wanted)
-{
-	pthread_mutex_lock(&u->lock);
-	while (is_leaving(u, wanted))
-		pthread_cond_wait(&u->left, &u->lock);
-	pthread_mutex_unlock(&u->lock);
-}
-
 static int attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
 		  const struct uprobe_places *places, pid_t pid)
 {
 	char path[FD_PATH_BYTES];
 	struct uprobe *uprobe;
-	struct stat file;
 	int error;
 
 	if (u->mode == UPROBE_NONE || !places->count || places->count > UPROBE_PLACES_MAX)
 		return -EINVAL;
-	if (fstat(fd, &file))
-		return -errno;
 	uprobe = calloc(1, sizeof(*uprobe));
 	if (!uprobe)
 		return -ENOMEM;
-	*uprobe = (struct uprobe){.program = program,
-				  .device = file.st_dev,
-				  .inode = file.st_ino,
-				  .offset = places->offsets[0],
-				  .pid = pid,
-				  .all = u};
 	/* By this name the kernel finds the very inode, also a deleted one. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	set_attaching(u, true);
-	wait_until_left(u, uprobe);
 	error = u->mode == UPROBE_MULTI ? attach_multi(uprobe, program, path, places, pid)
 					: attach_perf(uprobe, program, path, places);
 	set_attaching(u, false);
@@ -286,38 +249,56 @@ int uprobes_attach_to(struct uprobes *u, struct uprobe **out, struct bpf_program
 	return u->mode == UPROBE_MULTI ? attach(u, out, program, fd, places, pid) : -EOPNOTSUPP;
 }
 
-static void *leave(void *argument)
-{
-	struct uprobe *uprobe = argument;
-	struct uprobes *u = uprobe->all;
-	struct uprobe **at = &u->leaving;
+struct detaching {
+	struct uprobes *u;
+	struct bpf_link *link;
+};
 
-	for (size_t i = 0; i < uprobe->link_count; i++)
-		bpf_link__destroy(uprobe->links[i]);
+static void *detach_link(void *argument)
+{
+	struct detaching *d = argument;
+	struct uprobes *u = d->u;
+
+	bpf_link__destroy(d->link);
+	free(d);
 	pthread_mutex_lock(&u->lock);
-	while (*at != uprobe)
-		at = &(*at)->next;
-	*at = uprobe->next;
-	free(uprobe);
-	pthread_cond_signal(&u->left);
+	if (--u->detaching == 0)
+		pthread_cond_signal(&u->none_left);
 	pthread_mutex_unlock(&u->lock);
 	return NULL;
 }
 
-void uprobes_detach(struct uprobes *u, struct uprobe *uprobe)
+static bool start_detaching(struct uprobes *u, struct bpf_link *link)
 {
+	struct detaching *d = malloc(sizeof(*d));
 	pthread_t thread;
 
+	if (!d)
+		return false;
+	*d = (struct detaching){.u = u, .link = link};
+	pthread_mutex_lock(&u->lock);
+	u->detaching++;
+	pthread_mutex_unlock(&u->lock);
+	if (pthread_create(&thread, NULL, detach_link, d)) {
+		pthread_mutex_lock(&u->lock);
+		u->detaching--;
+		pthread_mutex_unlock(&u->lock);
+		free(d);
+		return false;
+	}
+	pthread_detach(thread);
+	return true;
+}
+
+void uprobes_detach(struct uprobes *u, struct uprobe *uprobe)
+{
 	if (!uprobe)
 		return;
-	pthread_mutex_lock(&u->lock);
-	uprobe->next = u->leaving;
-	u->leaving = uprobe;
-	pthread_mutex_unlock(&u->lock);
-	if (pthread_create(&thread, NULL, leave, uprobe))
-		leave(uprobe);
-	else
-		pthread_detach(thread);
+	for (size_t i = 0; i < uprobe->link_count; i++) {
+		if (!start_detaching(u, uprobe->links[i]))
+			bpf_link__destroy(uprobe->links[i]);
+	}
+	free(uprobe);
 }
 
 void uprobes_close(struct uprobes *u)
@@ -325,15 +306,15 @@ void uprobes_close(struct uprobes *u)
 	if (!u)
 		return;
 	pthread_mutex_lock(&u->lock);
-	while (u->leaving)
-		pthread_cond_wait(&u->left, &u->lock);
+	while (u->detaching)
+		pthread_cond_wait(&u->none_left, &u->lock);
 	u->closing = true;
 	pthread_cond_signal(&u->changed);
 	pthread_mutex_unlock(&u->lock);
 	if (u->has_stand_in)
 		pthread_join(u->stand_in, NULL);
 	pthread_cond_destroy(&u->changed);
-	pthread_cond_destroy(&u->left);
+	pthread_cond_destroy(&u->none_left);
 	pthread_mutex_destroy(&u->lock);
 	free(u);
 }

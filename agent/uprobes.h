@@ -47,9 +47,8 @@ struct uprobe; /* a program at places of one file */
  * be done. 0 and *out, to be closed; -errno. */
 int uprobes_open(struct uprobes **out, enum uprobe_mode mode, void (*meanwhile)(void *context),
 		 void *context);
-/* fd: the file, open for reading; not needed any more afterwards. A program is never twice at a
- * place: while it is still being detached there (for the same processes) this waits. 0 and *out, to
- * be detached; -errno. */
+/* fd: the file, open for reading; not needed any more afterwards. 0 and *out, to be detached;
+ * -errno. */
 int uprobes_attach(struct uprobes *u, struct uprobe **out, struct bpf_program *program, int fd,
 		   const struct uprobe_places *places);
 /* The same for one process alone; where uprobes_know_processes(). -ESRCH: it has gone. */

@@ -2,7 +2,6 @@
 /* What is attached is the test's: a link that takes as long as it says. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -21,20 +20,9 @@ static struct {
 	atomic_int calls;
 	atomic_int refused; /* errno, or 0 */
 	atomic_int destroyed;
-	atomic_int leaving_until; /* so often is it done before a link has gone */
-	atomic_int leaving;
-	int attached_meanwhile; /* while a link was leaving */
 	pid_t pid;
 	uint64_t cookie;
 } world;
-
-static void wait_for(const atomic_int *number, int wanted)
-{
-	const struct timespec moment = {.tv_nsec = 1000000};
-
-	while (*number < wanted)
-		nanosleep(&moment, NULL);
-}
 
 struct bpf_link *
 __wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *program, pid_t pid,
@@ -45,10 +33,12 @@ __wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *program, pid_t
 					const char *path, const char *pattern,
 					const struct bpf_uprobe_multi_opts *options)
 {
+	const struct timespec moment = {.tv_nsec = 1000000};
+
 	(void)program;
 	(void)pattern;
-	wait_for(&world.calls, world.calls_wanted);
-	world.attached_meanwhile += world.leaving;
+	while (world.calls < world.calls_wanted)
+		nanosleep(&moment, NULL);
 	world.pid = pid;
 	world.cookie = options->cookies[0];
 	if (access(path, R_OK))
@@ -60,12 +50,6 @@ __wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *program, pid_t
 int __wrap_bpf_link__destroy(struct bpf_link *link);
 int __wrap_bpf_link__destroy(struct bpf_link *link)
 {
-	const struct timespec moment = {.tv_nsec = 1000000};
-
-	world.leaving++;
-	while (world.calls < world.leaving_until)
-		nanosleep(&moment, NULL);
-	world.leaving--;
 	world.destroyed += link == (struct bpf_link *)&world;
 	return 0;
 }
@@ -115,29 +99,6 @@ static void what_cannot_wait_is_done_until_the_link_is_there(void **state)
 	(void)state;
 }
 
-static void a_probe_is_never_twice_at_a_place(void **state)
-{
-	struct uprobe *uprobe = NULL, *again = NULL, *other = NULL;
-	struct uprobes *uprobes;
-
-	world.leaving_until = INT_MAX;
-	assert_int_equal(uprobes_open(&uprobes, UPROBE_MULTI, on_meanwhile, &world.calls), 0);
-	assert_int_equal(attach(uprobes, &uprobe, 123), 0);
-	uprobes_detach(uprobes, uprobe);
-	wait_for(&world.leaving, 1);
-	assert_int_equal(attach(uprobes, &other, 124), 0); /* which does not wait for it */
-	assert_int_equal(world.attached_meanwhile, 1);
-	world.leaving_until = world.calls + 3; /* what cannot wait is done meanwhile, too */
-	assert_int_equal(attach(uprobes, &again, 123), 0);
-	assert_int_equal(world.attached_meanwhile, 1);
-	assert_int_equal(world.destroyed, 1);
-	uprobes_detach(uprobes, other);
-	uprobes_detach(uprobes, again);
-	uprobes_close(uprobes);
-	assert_int_equal(world.destroyed, 3);
-	(void)state;
-}
-
 static void what_the_kernel_refuses_is_told(void **state)
 {
 	struct uprobes *uprobes;
@@ -171,7 +132,6 @@ static void nothing_may_be_to_be_done(void **state)
 static int set_up(void **state)
 {
 	world.calls_wanted = world.calls = world.refused = world.destroyed = 0;
-	world.leaving_until = world.leaving = world.attached_meanwhile = 0;
 	(void)state;
 	return 0;
 }
@@ -180,7 +140,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(what_cannot_wait_is_done_until_the_link_is_there, set_up),
-		cmocka_unit_test_setup(a_probe_is_never_twice_at_a_place, set_up),
 		cmocka_unit_test_setup(what_the_kernel_refuses_is_told, set_up),
 		cmocka_unit_test_setup(nothing_may_be_to_be_done, set_up),
 	};
