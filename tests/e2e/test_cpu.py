@@ -336,6 +336,35 @@ def bench(service, tmp_path, node_clock):
     return start
 
 
+def judged(stack, measured):
+    """The table of all that was measured: of each (spent, counted, alone_s) and whether the CPU was
+    idle."""
+    spent, counted = (functools.reduce(operator.add, each)
+                      for each in zip(*(found[:2] for found, _ in measured)))
+    alone_s = {kind: statistics.mean(found[2][kind] for found, _ in measured)
+               for kind in measured[0][0][2]}
+    assert_same(counted.count, spent.count, "requests")
+
+    own_s = {path: n * alone_s[kind(path)] for path, n in spent.count.items()}
+    table = Table(stack.id)
+    for path in stack.routes:
+        table.route(path, spent.count[path], spent.cpu_s[path], own_s[path], counted.cpu_s[path],
+                    MIXED_POOL if kind(path) in stack.pools else PLAIN)
+    unattributed = counted.cpu_s[UNATTRIBUTED]
+    routes = counted.cpu_s.total() - unattributed
+    requests_s = spent.processes_s - spent.background_s
+    together = (requests_s - spent.cpu_s.total()) / sum(own_s.values())
+    table.lines.append(f"  what is not burnt takes {together:.2f} of what it takes alone")
+    table.share("routes, of what requests took", routes, requests_s, 0.9)
+    table.share(f"{UNATTRIBUTED}, of the background's clock", unattributed, spent.background_s,
+                0.9, 1.1)
+    table.lines.append(f"  split between candidates: {counted.split_s.total() * 1000:.0f} ms")
+    table.judge(f"losses: {dict(counted.losses)}", not counted.losses.total())
+    table.share("all, of the processes' clocks", routes + unattributed, spent.processes_s,
+                0.98, 1.02)
+    return table
+
+
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS.keys())
 def test_each_route_is_charged_what_it_burnt(bench, agent, stack):
     bittern = agent()
@@ -361,27 +390,13 @@ def test_each_route_is_charged_what_it_burnt(bench, agent, stack):
         alone_s = {kind: middle(each[kind] for each in alone) for kind in shop.kinds}
         return (*(functools.reduce(operator.add, each) for each in zip(*rounds)), alone_s)
 
-    (spent, counted, alone_s), is_idle = while_idle(load_in_rounds)
-    assert_same(counted.count, spent.count, "requests")
-
-    own_s = {path: n * alone_s[kind(path)] for path, n in spent.count.items()}
-    table = Table(stack.id)
-    for path in stack.routes:
-        table.route(path, spent.count[path], spent.cpu_s[path], own_s[path], counted.cpu_s[path],
-                    MIXED_POOL if kind(path) in stack.pools else PLAIN)
-    unattributed = counted.cpu_s[UNATTRIBUTED]
-    routes = counted.cpu_s.total() - unattributed
-    requests_s = spent.processes_s - spent.background_s
-    together = (requests_s - spent.cpu_s.total()) / sum(own_s.values())
-    table.lines.append(f"  what is not burnt takes {together:.2f} of what it takes alone")
-    table.share("routes, of what requests took", routes, requests_s, 0.9)
-    table.share(f"{UNATTRIBUTED}, of the background's clock", unattributed, spent.background_s,
-                0.9, 1.1)
-    table.lines.append(f"  split between candidates: {counted.split_s.total() * 1000:.0f} ms")
-    table.judge(f"losses: {dict(counted.losses)}", not counted.losses.total())
-    table.share("all, of the processes' clocks", routes + unattributed, spent.processes_s,
-                0.98, 1.02)
-    table.finish(is_idle)
+    measured = [while_idle(load_in_rounds)]
+    table = judged(stack, measured)
+    if table.wrong and measured[0][1]:
+        # By chance? As many rounds more are judged together with these.
+        measured.append(while_idle(load_in_rounds))
+        table = judged(stack, measured)
+    table.finish(all(is_idle for _, is_idle in measured))
 
 
 MEMORY = [
