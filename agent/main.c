@@ -67,7 +67,7 @@ struct agent {
 	uint64_t listed_ns; /* when connections were last listed ... */
 	uint64_t list_cost_ns; /* ... and how long it took */
 	uint64_t listed_lost; /* records lost by then */
-	uint64_t start_time_ns, start_time_unix_ns;
+	uint64_t start_time_ns;
 	struct self_inputs self;
 	uint64_t closed_routes_overflow, closed_addresses_overflow; /* of services gone for good */
 	struct self_metric self_rows[SELF_METRICS_MAX];
@@ -322,7 +322,7 @@ static const struct snapshot *take_snapshot(void *context)
 	snapshot->time_ns = now_ns();
 	snapshot->time_unix_ns = clock_ns(CLOCK_REALTIME);
 	snapshot->start_time_ns = agent->start_time_ns;
-	snapshot->start_time_unix_ns = agent->start_time_unix_ns;
+	snapshot->start_time_unix_ns = agent->self.start_time_unix_ns;
 	snapshot->version = BITTERN_VERSION;
 	snapshot->host_name = agent->host.name;
 	snapshot->host_id = agent->host.id;
@@ -543,7 +543,7 @@ static int open_capture(struct agent *agent)
 static int agent_open(struct agent *agent)
 {
 	agent->start_time_ns = now_ns();
-	agent->self.start_time_unix_ns = agent->start_time_unix_ns = clock_ns(CLOCK_REALTIME);
+	agent->self.start_time_unix_ns = clock_ns(CLOCK_REALTIME);
 	host_read(&agent->host, "/proc");
 	if (priority_raise())
 		log_debug("no higher priority: it takes CAP_SYS_NICE");

@@ -216,4 +216,21 @@ static inline void fake_close(struct fake_proc *fake)
 	fake_remove(fake->top);
 }
 
+/* For tests whose state is a struct fake_proc and nothing else. */
+static inline int fake_set_up(void **state)
+{
+	struct fake_proc *fake = malloc(sizeof(*fake));
+
+	fake_open(fake);
+	*state = fake;
+	return 0;
+}
+
+static inline int fake_tear_down(void **state)
+{
+	fake_close(*state);
+	free(*state);
+	return 0;
+}
+
 #endif

@@ -11,22 +11,6 @@
 
 #define ID "0123456789abcdef0123456789abcdef"
 
-static int set_up(void **state)
-{
-	struct fake_proc *fake = malloc(sizeof(*fake));
-
-	fake_open(fake);
-	*state = fake;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	fake_close(*state);
-	free(*state);
-	return 0;
-}
-
 static struct host read_host(const struct fake_proc *fake)
 {
 	struct host host;
@@ -102,7 +86,7 @@ static void without_inits_root_the_id_is_our_own(void **state)
 	assert_string_equal(host.name, own.name);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
 
 int main(void)
 {

@@ -16,22 +16,6 @@
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-static int set_up(void **state)
-{
-	struct fake_proc *fake = malloc(sizeof(*fake));
-
-	fake_open(fake);
-	*state = fake;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	fake_close(*state);
-	free(*state);
-	return 0;
-}
-
 static struct process_facts read_process(struct fake_proc *fake, const struct fake_process *process)
 {
 	struct process_facts facts;
@@ -563,7 +547,7 @@ static void this_very_process_is_read_from_the_real_proc(void **state)
 		assert_true(process_runtime_read(&runtime, "/proc", 2) < 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
 
 int main(void)
 {
